@@ -1,0 +1,1 @@
+"""Exposures in memory, their flags, and how they are read and written."""
