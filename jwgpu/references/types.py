@@ -1,0 +1,163 @@
+"""What a reference file is once decoded: arrays ready for a step, and nothing of its file format.
+
+Arrays are C-contiguous and native-endian, cut to the exposure's subarray, and live on the
+exposure's device. Flags (``dq``) carry the official bits of :mod:`jwgpu.models.flags`, translated
+through the file's own definitions. NaN values are those of the file: what they mean is for the
+step to say.
+
+A reference may be shared between the steps and exposures of one call: never change one in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+Array: TypeAlias = Any
+
+
+@dataclass(kw_only=True)
+class Reference:
+    """What every reference has.
+
+    Parameters
+    ----------
+    path : str
+        Name of the file, or of the open model that stood in for one.
+    header : mapping
+        Keywords of the primary header, and their values.
+    """
+
+    path: str = ""
+    header: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class MaskReference(Reference):
+    """Bad pixels: ``dq`` (y, x) uint32."""
+
+    dq: Array
+
+
+@dataclass
+class SaturationReference(Reference):
+    """Saturation threshold: ``data`` (y, x) float32 in DN, ``dq`` (y, x) uint32."""
+
+    data: Array
+    dq: Array
+
+
+@dataclass
+class SuperBiasReference(Reference):
+    """Bias: ``data`` (y, x) float32 in DN, ``dq`` (y, x) uint32."""
+
+    data: Array
+    dq: Array
+
+
+@dataclass
+class IpcReference(Reference):
+    """Interpixel-capacitance kernel, float32.
+
+    ``kernel`` is (ky, kx) for the whole detector, or (ky, kx, y, x) for one kernel a pixel.
+    """
+
+    kernel: Array
+
+
+@dataclass
+class LinearityReference(Reference):
+    """Polynomials that straighten the ramp of each pixel.
+
+    Parameters
+    ----------
+    coefficients : array, (n, y, x) float32
+        Measured to true DN, the constant term first.
+    dq : array, (y, x) uint32
+    inverse_coefficients : array, (m, y, x) float32, optional
+        True to measured DN.
+    """
+
+    coefficients: Array
+    dq: Array
+    inverse_coefficients: Array | None = None
+
+
+@dataclass
+class GainReference(Reference):
+    """Gain: ``data`` (y, x) float32 in electrons per DN; ``gain_factor`` is keyword GAINFACT."""
+
+    data: Array
+    gain_factor: float | None = None
+
+
+@dataclass
+class ReadNoiseReference(Reference):
+    """Read noise of a difference of two frames: ``data`` (y, x) float32 in DN."""
+
+    data: Array
+
+
+@dataclass
+class DarkReference(Reference):
+    """Accumulated dark signal.
+
+    Parameters
+    ----------
+    data : array, (groups, y, x) or, for MIRI, (ints, groups, y, x), float32
+        In DN. Holds only the leading planes where fewer were asked for.
+    dq : array, (y, x) uint32
+    average_dark_current : array, (y, x) float32, optional
+        In electrons per second.
+    average_dark_current_value : float, optional
+        The same for the whole detector (keyword AVDRKCUR).
+    nframes, groupgap : int, optional
+        Frames averaged in a group of the dark, and frames dropped between groups.
+    ngroups : int, optional
+        Groups that the header claims (keyword NGROUPS).
+    planes_in_file : tuple of int
+        The leading axes of the file: (groups,) or (ints, groups), whatever of them is in ``data``.
+    """
+
+    data: Array
+    dq: Array
+    average_dark_current: Array | None = None
+    average_dark_current_value: float | None = None
+    nframes: int | None = None
+    ngroups: int | None = None
+    groupgap: int | None = None
+    planes_in_file: tuple[int, ...] = ()
+
+
+@dataclass
+class ResetReference(Reference):
+    """Decay after the reset of MIRI's detectors.
+
+    Parameters
+    ----------
+    data : array, (ints, groups, y, x) float32
+        In DN. Holds only the leading planes where fewer were asked for.
+    dq : array, (y, x) uint32
+    nints, ngroups : int, optional
+        Integrations and groups that the header claims (keywords NINTS, NGROUPS).
+    planes_in_file : tuple of int
+        (ints, groups) of the file, whatever of them is in ``data``.
+    """
+
+    data: Array
+    dq: Array
+    nints: int | None = None
+    ngroups: int | None = None
+    planes_in_file: tuple[int, ...] = ()
+
+
+@dataclass
+class RscdReference(Reference):
+    """Groups to skip at the start of an integration.
+
+    ``rows`` is a structured NumPy array with the columns ``subarray`` and ``readpatt`` (str),
+    ``group_skip1`` (first integration; -1 where an old file lacks it) and ``group_skip`` (others).
+    """
+
+    rows: Any
