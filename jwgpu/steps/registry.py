@@ -1,0 +1,148 @@
+"""The names of the pipelines and steps, without importing any of them.
+
+The command line answers ``--help`` from this table, and stpipe finds our classes through
+`get_steps`. A new step or pipeline gets one line here.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, NamedTuple
+
+
+class Entry(NamedTuple):
+    """One pipeline or step.
+
+    Attributes
+    ----------
+    alias
+        The official alias, which is also the command's name.
+    target
+        ``module:Class``.
+    summary
+        One line for the command's help.
+    is_pipeline
+        Whether it is a pipeline.
+    official_alias
+        The alias that the official package gives it, where that differs from ``alias``.
+    """
+
+    alias: str
+    target: str
+    summary: str
+    is_pipeline: bool = False
+    official_alias: str | None = None
+
+    @property
+    def class_path(self) -> str:
+        """The class with dots only, as stpipe writes it."""
+        return self.target.replace(":", ".")
+
+    @property
+    def class_name(self) -> str:
+        """The class without its module."""
+        return self.target.rpartition(":")[2]
+
+
+PIPELINES: tuple[Entry, ...] = (
+    Entry(
+        "detector1",
+        "jwgpu.pipelines.detector1:Detector1Pipeline",
+        "uncalibrated exposure to count rates: _uncal -> _rate, _rateints",
+        is_pipeline=True,
+        official_alias="calwebb_detector1",
+    ),
+)
+
+# In the order in which the near-infrared pipeline runs them, those of MIRI alone last.
+STEPS: tuple[Entry, ...] = (
+    Entry(
+        "group_scale",
+        "jwgpu.steps.group_scale:GroupScaleStep",
+        "undo a frame average that the spacecraft divided by another number",
+    ),
+    Entry("dq_init", "jwgpu.steps.dq_init:DQInitStep", "start the flags from the bad-pixel mask"),
+    Entry(
+        "saturation",
+        "jwgpu.steps.saturation:SaturationStep",
+        "flag saturated samples and those at the converter's floor",
+    ),
+    Entry("ipc", "jwgpu.steps.ipc:IPCStep", "undo the charge coupling between neighbour pixels"),
+    Entry("superbias", "jwgpu.steps.superbias:SuperBiasStep", "subtract the bias of each pixel"),
+    Entry(
+        "refpix",
+        "jwgpu.steps.refpix:RefPixStep",
+        "follow the electronics' drift with the reference pixels",
+    ),
+    Entry(
+        "linearity",
+        "jwgpu.steps.linearity:LinearityStep",
+        "straighten the response of each pixel",
+    ),
+    Entry(
+        "dark_current",
+        "jwgpu.steps.dark_current:DarkCurrentStep",
+        "subtract the dark, averaged as the exposure is",
+    ),
+    Entry("jump", "jwgpu.steps.jump:JumpStep", "flag cosmic rays in the ramps"),
+    Entry("ramp_fit", "jwgpu.steps.ramp_fit:RampFitStep", "fit count rates to the ramps"),
+    Entry(
+        "gain_scale",
+        "jwgpu.steps.gain_scale:GainScaleStep",
+        "rescale rates that were taken with another gain setting",
+    ),
+    Entry(
+        "reset",
+        "jwgpu.steps.reset:ResetStep",
+        "MIRI: subtract what the reset leaves in the first groups",
+    ),
+    Entry(
+        "rscd", "jwgpu.steps.rscd:RscdStep", "MIRI: flag the groups that the reset switch disturbs"
+    ),
+    Entry("firstframe", "jwgpu.steps.firstframe:FirstFrameStep", "MIRI: flag the first group"),
+    Entry("lastframe", "jwgpu.steps.lastframe:LastFrameStep", "MIRI: flag the last group"),
+)
+
+ENTRIES: tuple[Entry, ...] = PIPELINES + STEPS
+
+
+def find(name: str) -> Entry | None:
+    """Find a pipeline or step by any of its names.
+
+    Parameters
+    ----------
+    name
+        Alias (``-`` and ``_`` alike), the official package's alias, class name, or a dotted
+        class path of either package, of which the class name counts.
+
+    Returns
+    -------
+    Entry or None
+        None if nothing has that name.
+    """
+    alias = name.replace("-", "_")
+    class_name = name.replace(":", ".").rpartition(".")[2]
+    for entry in ENTRIES:
+        if alias in (entry.alias, entry.official_alias) or class_name == entry.class_name:
+            return entry
+    return None
+
+
+def load(entry: Entry) -> Any:
+    """Import the class of an entry; this imports stpipe and what it needs."""
+    module, _, name = entry.target.partition(":")
+    return getattr(import_module(module), name)
+
+
+def get_steps() -> list[tuple[str, str | None, bool]]:
+    """List the classes for stpipe's entry point ``stpipe.steps``.
+
+    stpipe refuses an alias that two installed packages claim. The official aliases stay the
+    official package's: ours carry the prefix ``jwgpu_``, so that ``strun calwebb_detector1``
+    means what it always meant and ``strun jwgpu_detector1`` is ours.
+
+    Returns
+    -------
+    list of (class path, alias, is pipeline)
+    """
+    return [(entry.class_path, f"jwgpu_{entry.alias}", entry.is_pipeline) for entry in ENTRIES]
