@@ -8,11 +8,11 @@ from jwgpu.models import flags
 
 
 def test_pixel_flags_are_official():
-    assert flags.PIXEL == dict(dqflags.pixel)
+    assert dict(dqflags.pixel) == flags.PIXEL
 
 
 def test_group_flags_are_official():
-    assert flags.GROUP == dict(dqflags.group)
+    assert dict(dqflags.group) == flags.GROUP
     assert all(value < 256 for value in flags.GROUP.values())
 
 
