@@ -1,0 +1,233 @@
+"""Opening exposures: metadata through the official data models, pixels straight into their arrays."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jwgpu.errors import InputError
+from jwgpu.models.fits_arrays import FitsFile
+from jwgpu.models.ramp import Ramp
+from jwgpu.models.rates import Rates
+
+log = logging.getLogger(__name__)
+
+#: Arrays of a ramp: attribute of `Ramp`, extension, dtype, number of axes.
+_RAMP_ARRAYS = (
+    ("data", "SCI", np.float32, 4),
+    ("groupdq", "GROUPDQ", np.uint8, 4),
+    ("pixeldq", "PIXELDQ", np.uint32, 2),
+    ("zeroframe", "ZEROFRAME", np.float32, 3),
+    ("refout", "REFOUT", np.float32, 4),
+    ("average_dark_current", "AVDRKCUR", np.float32, 2),
+)
+
+#: Keywords without which stage 1 cannot run, and where the metadata tree holds them.
+_NEEDED = (
+    ("INSTRUME", "instrument.name"),
+    ("DETECTOR", "instrument.detector"),
+    ("EXP_TYPE", "exposure.type"),
+    ("READPATT", "exposure.readpatt"),
+    ("NGROUPS", "exposure.ngroups"),
+    ("NINTS", "exposure.nints"),
+    ("SUBARRAY", "subarray.name"),
+    ("SUBSTRT1", "subarray.xstart"),
+    ("SUBSTRT2", "subarray.ystart"),
+    ("SUBSIZE1", "subarray.xsize"),
+    ("SUBSIZE2", "subarray.ysize"),
+)
+
+#: What a two- or three-dimensional product is, for the error message.
+_AXES = "(integrations, groups, rows, columns)"
+
+
+def read_ramp(path: str | Path, model: Any = None, threads: int = 1) -> Ramp:
+    """Read an exposure before ramp fitting (``_uncal``, ``_ramp`` or what a stage-1 step wrote).
+
+    Parameters
+    ----------
+    path : str or Path
+        The FITS file.
+    model : RampModel, optional
+        What `read_metadata` gave for this file, if it was asked already.
+    threads : int
+        Threads that read and convert the samples.
+
+    Returns
+    -------
+    Ramp
+        In host memory; missing flags are zero.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, unreadable, truncated, not an exposure of this kind, or lacks a keyword.
+    """
+    name = str(path)
+    with FitsFile(name) as file:
+        arrays = {}
+        for attribute, extension, dtype, axes in _RAMP_ARRAYS:
+            found = file.find(extension)
+            if found is None or not found.shape:
+                arrays[attribute] = None
+                continue
+            if len(found.shape) != axes:
+                raise InputError(_wrong_axes(name, extension, found.shape, axes))
+            arrays[attribute] = file.read_array(extension, dtype, threads=threads)
+    if arrays["data"] is None:
+        raise InputError(f"{name}: has no SCI extension with samples; give a _uncal or _ramp file")
+    ramp = Ramp(model=read_metadata(name) if model is None else model, **arrays)
+    complete(ramp, name)
+    return ramp
+
+
+def read_metadata(path: str | Path, model_class: Any = None) -> Any:
+    """Read the metadata and tables of a product as an official data model without image arrays.
+
+    Parameters
+    ----------
+    path : str or Path
+        The FITS file.
+    model_class : type, optional
+        The data model; `RampModel` if not given.
+
+    Raises
+    ------
+    InputError
+        If the metadata cannot be understood.
+    """
+    from astropy.io import fits
+    from stdatamodels.jwst import datamodels
+
+    model_class = model_class or datamodels.RampModel
+    try:
+        with fits.open(path, memmap=True) as file, warnings.catch_warnings():
+            # A header out of its schema is reported by the checks here, once and in one line.
+            warnings.simplefilter("ignore")
+            model = model_class(fits.HDUList([_without_pixels(hdu) for hdu in file]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: its metadata cannot be read ({_one_line(error)})") from error
+    forget_arrays(model)
+    return model
+
+
+def forget_arrays(model: Any) -> None:
+    """Drop the image arrays of `model`, in place: they live elsewhere, or nowhere."""
+    for name, value in list(model.instance.items()):
+        if isinstance(value, np.ndarray) and value.dtype.names is None:
+            del model.instance[name]
+
+
+def ramp_of(model: Any, name: str = "") -> Ramp:
+    """Return the ramp of an official `RampModel`, sharing its arrays.
+
+    Raises
+    ------
+    InputError
+        If the model is not that of a ramp.
+    """
+    name = name or str(model.meta.filename or "the data model")
+    model, arrays = _as_ramp_model(model)
+    data = arrays["data"]
+    if data is None or data.ndim != 4:
+        raise InputError(_wrong_axes(name, "SCI", () if data is None else data.shape, 4))
+    ramp = Ramp(model=model, **arrays)
+    complete(ramp, name)
+    return ramp
+
+
+def model_of(ramp: Ramp) -> Any:
+    """Return `ramp` as an official `RampModel` that shares its arrays (which must be on the host)."""
+    model = ramp.model
+    for attribute, *_ in _RAMP_ARRAYS:
+        value = getattr(ramp, attribute)
+        if value is not None:
+            setattr(model, attribute, value)
+    return model
+
+
+def rates_of(model: Any) -> Rates:
+    """Return the count rates of an official `ImageModel` or `CubeModel`, sharing its arrays."""
+    return Rates(
+        data=model.data,
+        dq=model.dq,
+        err=model.err,
+        var_poisson=model.var_poisson,
+        var_rnoise=model.var_rnoise,
+        model=model,
+    )
+
+
+def complete(ramp: Ramp, name: str) -> None:
+    """Check that `ramp` can be calibrated, and give it the flags that it lacks.
+
+    Raises
+    ------
+    InputError
+        If keywords are missing, sizes disagree, or there is no finite sample.
+    """
+    missing = [keyword for keyword, path in _NEEDED if _value(ramp.meta, path) is None]
+    if missing:
+        raise InputError(
+            f"{name}: lacks the keywords {', '.join(missing)}; restore them from the archive's file"
+        )
+    if 0 in ramp.data.shape:
+        raise InputError(f"{name}: SCI is empty, of shape {ramp.data.shape} {_AXES}")
+    if ramp.groupdq is None or ramp.groupdq.shape != ramp.data.shape:
+        ramp.groupdq = np.zeros(ramp.data.shape, np.uint8)
+    if ramp.pixeldq is None or ramp.pixeldq.shape != ramp.image_shape:
+        ramp.pixeldq = np.zeros(ramp.image_shape, np.uint32)
+    if not any(np.isfinite(group).any() for integration in ramp.data for group in integration):
+        raise InputError(f"{name}: SCI holds no finite value; there is nothing to calibrate")
+
+
+def _as_ramp_model(model: Any) -> tuple[Any, dict[str, Any]]:
+    """Return `model` as a `RampModel`, and its arrays with the dtypes of a `Ramp`."""
+    from stdatamodels.jwst import datamodels
+
+    arrays: dict[str, Any] = {}
+    for attribute, _, dtype, _ in _RAMP_ARRAYS:
+        value = model[attribute] if attribute in model.instance else None
+        arrays[attribute] = None if value is None else np.ascontiguousarray(value, dtype)
+    if type(model) is not datamodels.RampModel:
+        ramp_model = datamodels.RampModel()
+        ramp_model.update(model)
+        for table in ("group", "int_times"):
+            if table in model.instance:
+                setattr(ramp_model, table, model[table])
+        model = ramp_model
+    return model, arrays
+
+
+def _without_pixels(hdu: Any) -> Any:
+    """Return a copy of an image HDU with one pixel instead of its data; tables stay as they are."""
+    from astropy.io import fits
+
+    if not isinstance(hdu, fits.ImageHDU) or not hdu.header["NAXIS"]:
+        _ = hdu.data  # tables are read now: the file is closed before they are used
+        return hdu
+    header = hdu.header.copy()
+    for keyword in ("BZERO", "BSCALE"):
+        header.remove(keyword, ignore_missing=True)
+    return fits.ImageHDU(np.zeros((1,) * hdu.header["NAXIS"], np.float32), header)
+
+
+def _value(node: Any, path: str) -> Any:
+    for part in path.split("."):
+        node = getattr(node, part, None)
+    return node
+
+
+def _wrong_axes(name: str, extension: str, shape: tuple[int, ...], axes: int) -> str:
+    what = f"{extension} has {len(shape)} axes {shape}, not {axes}"
+    return (
+        f"{name}: {what}; stage 1 takes ramps with SCI of axes {_AXES}: give a _uncal or _ramp file"
+    )
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

@@ -1,0 +1,139 @@
+"""Products: official data models from our arrays, and files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from jwgpu.errors import ProductError
+from jwgpu.models.ramp import Ramp
+from jwgpu.models.rates import RampFitOutput, Rates
+
+log = logging.getLogger(__name__)
+
+_RATE_ARRAYS = ("data", "dq", "err", "var_poisson", "var_rnoise")
+
+#: What to do about the reasons for which a file cannot be written.
+_ADVICE = {
+    errno.ENOSPC: "the disk is full; free some space, or choose another --output-dir",
+    errno.EDQUOT: "the disk quota is used up; free some space, or choose another --output-dir",
+    errno.EACCES: "the folder is not writable; choose another --output-dir",
+    errno.EROFS: "the disk is read-only; choose another --output-dir",
+    errno.ENOENT: "the folder does not exist; make it, or choose another --output-dir",
+}
+
+
+def save_product(model: Any, path: str | Path) -> str:
+    """Write an official data model to `path`, whole or not at all.
+
+    The file is written beside its final name and renamed when complete, so that whatever interrupts the
+    writing leaves an older product as it was.
+
+    Parameters
+    ----------
+    model : JwstDataModel
+        What to write.
+    path : str or Path
+        Final name, ``.fits`` or ``.asdf``.
+
+    Returns
+    -------
+    str
+        The name written.
+
+    Raises
+    ------
+    ProductError
+        If the file cannot be written.
+    """
+    final = Path(path)
+    # A folder, so that the unfinished file has its final name: the model writes it into the file.
+    unfinished = final.parent / f".{final.name}.{os.getpid()}" / final.name
+    try:
+        unfinished.parent.mkdir()
+        model.save(str(unfinished))
+        os.replace(unfinished, final)
+    except OSError as error:
+        advice = _advice(error) or f"writing failed ({error})"
+        raise ProductError(f"{final}: cannot be written: {advice}") from error
+    finally:
+        shutil.rmtree(unfinished.parent, ignore_errors=True)
+    return str(final)
+
+
+class WholeProduct:
+    """An official data model whose `save` is `save_product`, for stpipe, which names products.
+
+    Parameters
+    ----------
+    model : JwstDataModel
+        The product.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.meta = model.meta
+
+    def save(self, path: str) -> str:
+        """Write the model to `path`, whole or not at all."""
+        return save_product(self.model, path)
+
+
+def model_of_rates(rates: Rates) -> Any:
+    """Return the official model of `rates`, with its arrays (which must be on the host)."""
+    for name in _RATE_ARRAYS:
+        setattr(rates.model, name, getattr(rates, name))
+    return rates.model
+
+
+def describe_rate(ramp: Ramp, rate: Rates) -> None:
+    """Give the exposure's count rate the official model of its product, without the arrays."""
+    from stdatamodels.jwst import datamodels
+
+    model_class = datamodels.IFUImageModel if _is_ifu(ramp.meta) else datamodels.ImageModel
+    rate.model = _description(model_class(), ramp)
+
+
+def describe_rateints(ramp: Ramp, rateints: Rates) -> None:
+    """Give the count rates by integration the official model of their product, without the arrays."""
+    from stdatamodels.jwst import datamodels
+
+    rateints.model = _description(datamodels.CubeModel(), ramp)
+    if "int_times" in ramp.model.instance:
+        rateints.model.int_times = ramp.model.int_times
+
+
+def fitopt_model(ramp: Ramp, output: RampFitOutput) -> Any:
+    """Return the official model of the segment-by-segment results of ramp fitting (``fitopt``)."""
+    from stdatamodels.jwst import datamodels
+
+    model = datamodels.RampFitOutputModel(**vars(output))
+    model.meta.filename = ramp.meta.filename
+    model.update(ramp.model)
+    return model
+
+
+def _description(model: Any, ramp: Ramp) -> Any:
+    model.update(ramp.model)
+    model.meta.bunit_data = "DN/s"
+    model.meta.bunit_err = "DN/s"
+    return model
+
+
+def _is_ifu(meta: Any) -> bool:
+    exposure_type = meta.exposure.type
+    is_lamp = exposure_type in ("NRS_AUTOWAVE", "NRS_LAMP") and meta.instrument.lamp_mode == "IFU"
+    return exposure_type in ("NRS_IFU", "MIR_MRS") or is_lamp
+
+
+def _advice(error: BaseException | None) -> str | None:
+    """Say what to do about a file that cannot be written, for whatever reason lies behind `error`."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _ADVICE:
+            return _ADVICE[error.errno]
+        error = error.__cause__ or error.__context__
+    return None

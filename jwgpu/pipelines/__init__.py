@@ -1,0 +1,18 @@
+"""Pipelines: the order of steps, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_HOMES = {"Detector1Pipeline": "jwgpu.pipelines.detector1"}
+
+__all__ = ["Detector1Pipeline"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a pipeline when it is first asked for, so that importing this package costs nothing."""
+    from importlib import import_module
+
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,1 @@
+"""Moving data: devices, references and exposures brought together for a step or pipeline."""

@@ -1,0 +1,1 @@
+"""Calibration steps: one file each, named by its official alias."""

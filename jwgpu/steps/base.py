@@ -1,0 +1,328 @@
+"""What every calibration step shares: configuration, references, status, provenance, products.
+
+A step declares typed parameters, names its references in the signature of `correct`, and does its science
+there. All else is done here, once, on top of stpipe (configuration, hooks, output names).
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+import time
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import stpipe
+
+from jwgpu.errors import ReferenceFileError
+from jwgpu.models import reading, writing
+from jwgpu.models.ramp import Ramp
+from jwgpu.models.rates import Rates
+from jwgpu.runner.session import Session
+from jwgpu.steps import provenance
+from jwgpu.steps.parameters import Parameter, param, spec_of
+from jwgpu.steps.suffixes import remove_suffix
+
+__all__ = [
+    "INTEGRATIONS",
+    "PIXELS",
+    "ROWS",
+    "WHOLE",
+    "CalibrationStep",
+    "Cut",
+    "RampStep",
+    "RateStep",
+    "SkipStep",
+    "param",
+]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How an exposure may be divided for a step: what one part of the result depends on.
+
+    Attributes
+    ----------
+    kind : str
+        ``pixels``, ``integrations``, ``rows`` or ``whole``.
+    halo : int
+        Rows beyond its own that a block of rows needs.
+    """
+
+    kind: str
+    halo: int = 0
+
+
+PIXELS = Cut("pixels")
+INTEGRATIONS = Cut("integrations")
+WHOLE = Cut("whole")
+
+
+def ROWS(halo: int) -> Cut:
+    """Return the cut into blocks of rows that each need `halo` rows beyond their own."""
+    return Cut("rows", halo)
+
+
+class SkipStep(Exception):
+    """Raised by `correct` to end a step with status SKIPPED; the message says why."""
+
+
+class CalibrationStep(stpipe.Step):
+    """A step or pipeline: configuration and products by stpipe, exposures and references by jwgpu."""
+
+    spec = """
+    output_ext = string(default='.fits')  # Extension of the product's name, which sets its format
+    device = string(default='auto')  # Where to compute: auto, cpu, cuda or cuda:N
+    references = string(default=None)  # Folder of reference files to use instead of CRDS
+    threads = integer(min=0, default=0)  # Threads to compute with; 0 for one each CPU
+    offline = boolean(default=False)  # Never use the network: only the references in CRDS's own cache
+    """
+
+    #: Parameters that belong to a whole run, not to a step within a pipeline.
+    run_parameters: ClassVar = ("device", "references", "threads", "offline")
+
+    #: How an exposure may be divided for this step.
+    cut: ClassVar[Cut] = WHOLE
+    #: Attribute of ``meta.cal_step`` that holds this step's status; the alias if not given.
+    status_name: ClassVar[str | None] = None
+    #: What a reference of ``N/A`` means: the step is skipped, or fails.
+    is_skipped_without_references: ClassVar[bool] = True
+
+    #: Reference types and their classes, and those that may be missing, from the signature of `correct`.
+    reference_classes: ClassVar[dict[str, type]] = {}
+    optional_references: ClassVar[frozenset[str]] = frozenset()
+
+    # References are resolved here, not by the prefetch of stpipe, which knows only CRDS.
+    prefetch_references = False
+    _log_records_formatter = provenance.LOG_FORMATTER
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        if any(isinstance(value, Parameter) for value in vars(cls).values()):
+            cls.spec = spec_of(cls)
+        if "correct" in vars(cls):
+            cls.reference_classes, cls.optional_references = _references_in(cls.correct)
+            if "reference_file_types" not in vars(cls):
+                cls.reference_file_types = list(cls.reference_classes)
+
+    @functools.cached_property
+    def session(self) -> Session:
+        """The run that this step is part of."""
+        return self.parent.session if self.parent is not None else Session.of(self)
+
+    # -- what a step does ---------------------------------------------------------------------
+
+    def correct(self, exposure: Any, **references: Any) -> Any:
+        """Do the science of this step on `exposure`, in place; the subclass says with which references."""
+        raise NotImplementedError
+
+    def applies_to(self, exposure: Any) -> None:
+        """Raise `SkipStep` or `NotYetError` where references need not be looked for."""
+
+    def apply(self, exposure: Any) -> Any:
+        """Run this step on an exposure in memory: references, science, status.
+
+        Parameters
+        ----------
+        exposure : Ramp or Rates
+            Changed in place.
+
+        Returns
+        -------
+        Ramp, Rates or what `correct` returns
+            The exposure itself where `correct` returns None.
+        """
+        started = time.perf_counter()
+        self.session.observer.start_step(self.class_alias)
+        result = None
+        try:
+            self.applies_to(exposure)
+            used = self._load_references(exposure)
+            result = self.correct(exposure, **used)
+            status = "COMPLETE"
+        except SkipStep as reason:
+            log.warning("%s is skipped: %s", self.class_alias, reason)
+            status = "SKIPPED"
+        self.set_status(exposure, status)
+        seconds = time.perf_counter() - started
+        log.info("%s: %s in %.2f s", self.class_alias, status.lower(), seconds)
+        self.session.observer.finish_step(self.class_alias, seconds)
+        return exposure if result is None else result
+
+    def set_status(self, exposure: Any, status: str) -> None:
+        """Record the status of this step in the metadata of `exposure`."""
+        setattr(exposure.meta.cal_step, self.status_name or self.class_alias, status)
+
+    def find_references(self, meta: Any) -> None:
+        """Look up every reference of this step without reading it, to fail early.
+
+        Raises
+        ------
+        ReferenceFileError
+            If one is missing.
+        """
+        found = self.session.references_with(self.get_ref_override)
+        for reftype in self.reference_classes:
+            found.find(reftype, meta)
+
+    def _load_references(self, exposure: Any) -> dict[str, Any]:
+        source = self.session.references_with(self.get_ref_override)
+        used = {}
+        for reftype in self.reference_classes:
+            used[reftype] = source.load(
+                reftype, exposure.meta, exposure.data.shape, self.session.device
+            )
+            provenance.record_reference(exposure.meta, reftype, source.names_used[reftype])
+        missing = [
+            name
+            for name, value in used.items()
+            if value is None and name not in self.optional_references
+        ]
+        if missing and self.is_skipped_without_references:
+            raise SkipStep(
+                f"there is no {' or '.join(missing).upper()} reference for this exposure"
+            )
+        if missing:
+            raise ReferenceFileError(
+                f"{exposure.meta.filename}: {self.class_alias} needs a {missing[0].upper()} reference, "
+                f"and there is none: give --override_{missing[0]}=FILE"
+            )
+        return used
+
+    # -- between models and exposures ---------------------------------------------------------
+
+    def open(self, source: Any) -> Any:
+        """Open a file, or wrap an official data model, as what this step works on."""
+        raise NotImplementedError
+
+    def as_model(self, exposure: Any) -> Any:
+        """Return what this step works on as an official data model that shares its arrays."""
+        raise NotImplementedError
+
+    def close(self, result: Any) -> Any:
+        """Return what `apply` returned as official data models."""
+        return self.as_model(result)
+
+    def reopen(self, models: Any) -> Any:
+        """Return what `close` returned, as `apply` returned it."""
+        return self.open(models)
+
+    def process(self, source: Any) -> Any:
+        """Run this step on a file or data model; stpipe calls this.
+
+        Parameters
+        ----------
+        source : str, Path or JwstDataModel
+            A model is left unchanged, unless this step runs within a pipeline.
+
+        Returns
+        -------
+        JwstDataModel, or a tuple of them
+        """
+        exposure = self.open(self._own(source))
+        return self.close(self.apply(exposure))
+
+    def _own(self, source: Any) -> Any:
+        """Return a path, or a model that this step may change."""
+        if isinstance(source, str):
+            return self.make_input_path(source)
+        if isinstance(source, Path) or self.parent is not None:
+            return source
+        return source.copy()
+
+    # -- stpipe's seams -----------------------------------------------------------------------
+
+    @classmethod
+    def _datamodels_open(cls, init: Any, **keywords: Any) -> Any:
+        from stdatamodels.jwst import datamodels
+
+        return datamodels.open(init, **keywords)
+
+    @classmethod
+    def _get_crds_parameters(cls, dataset: Any) -> tuple[dict[str, Any], str]:
+        from stdatamodels.jwst.datamodels import read_metadata
+
+        if hasattr(dataset, "get_crds_parameters"):
+            return dataset.get_crds_parameters(), "jwst"
+        return read_metadata(Path(dataset), flatten=True), "jwst"
+
+    @classmethod
+    def build_config(cls, input: Any, **keywords: Any) -> Any:
+        """Build the configuration; CRDS is asked for parameters only where it serves the references too."""
+        if keywords.get("references") or keywords.get("offline"):
+            input = None
+        return super().build_config(input, **keywords)
+
+    @staticmethod
+    def get_stpipe_loggers() -> tuple[str, ...]:
+        """Return the loggers that stpipe may configure."""
+        return ("jwgpu", "stdatamodels", "stpipe", "CRDS", "py.warnings")
+
+    def remove_suffix(self, name: str) -> tuple[str, str]:
+        """Return `name` without its product suffix, and the separator before it."""
+        return remove_suffix(name)
+
+    def finalize_result(self, result: Any, reference_files_used: Any) -> None:
+        """Write into a result who made it: version, CRDS context, log."""
+        provenance.stamp(result, self)
+
+    def save_model(self, model: Any, *arguments: Any, **keywords: Any) -> Any:
+        """Save a product under its official name, whole or not at all.
+
+        Raises
+        ------
+        ProductError
+            If it cannot be written.
+        """
+        return super().save_model(writing.WholeProduct(model), *arguments, **keywords)
+
+
+class RampStep(CalibrationStep):
+    """A step that changes the ramps of an exposure in place."""
+
+    def open(self, source: Any) -> Ramp:
+        """Open a file, or wrap an official data model, as a `Ramp`."""
+        if isinstance(source, (str, Path)):
+            from jwgpu.kernels.compiled import threads
+
+            return reading.read_ramp(source, threads=threads())
+        return reading.ramp_of(source)
+
+    def as_model(self, exposure: Ramp) -> Any:
+        """Return the ramp as an official `RampModel`."""
+        return reading.model_of(exposure)
+
+
+class RateStep(CalibrationStep):
+    """A step that changes count rates in place."""
+
+    def open(self, source: Any) -> Rates:
+        """Open a file, or wrap an official data model, as `Rates`."""
+        if isinstance(source, (str, Path)):
+            source = self._datamodels_open(str(source))
+        return reading.rates_of(source)
+
+    def as_model(self, exposure: Rates) -> Any:
+        """Return the rates as the official data model that they came from."""
+        return writing.model_of_rates(exposure)
+
+
+def _references_in(correct: Callable[..., Any]) -> tuple[dict[str, type], frozenset[str]]:
+    """Return the reference types that the signature of `correct` names, and those that may be None."""
+    hints = typing.get_type_hints(correct)
+    names = list(inspect.signature(correct).parameters)[2:]
+    classes: dict[str, type] = {}
+    optional = set()
+    for name in names:
+        kinds = [kind for kind in typing.get_args(hints[name]) if kind is not types.NoneType]
+        if kinds:
+            optional.add(name)
+        classes[name] = kinds[0] if kinds else hints[name]
+    return classes, frozenset(optional)
