@@ -1,7 +1,7 @@
 """What a device is: an array namespace, and how data get there and back.
 
-The device of a computation is decided by where its arrays live, never by a global: `namespace_of` gives the
-array namespace to compute with, and `implementation` picks the kernel body beside it.
+The device of a computation is decided by where its arrays live, never by a global: `namespace_of`
+gives the array namespace to compute with, and `implementation` picks the kernel body beside it.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ class Device(Protocol):
     xp: Any
 
     def send(self, array: Any) -> Any:
-        """Return a host array as an array of this device (the same one, where host and device are one)."""
+        """Return a host array as one of this device: itself, where host and device are one."""
 
     def fetch(self, array: Any) -> Any:
         """Return an array of this device as a host array."""
@@ -47,8 +47,8 @@ def get_device(name: str = "auto") -> Device:
     Parameters
     ----------
     name : str
-        ``cpu``; ``cuda`` or ``cuda:N`` (an error where it cannot be used); ``auto`` for a usable GPU if there
-        is one, else the CPU.
+        ``cpu``; ``cuda`` or ``cuda:N`` (an error where it cannot be used); ``auto`` for a usable
+        GPU if there is one, else the CPU.
 
     Raises
     ------
@@ -63,5 +63,7 @@ def get_device(name: str = "auto") -> Device:
         log.info("device auto: no GPU support in this version, computing on the cpu")
         return CpuDevice()
     if re.fullmatch(r"cuda(:\d+)?", name):
-        raise DeviceError(f"device {name}: this version of jwgpu has no GPU kernels; use --device cpu or auto")
+        raise DeviceError(
+            f"device {name}: this version of jwgpu has no GPU kernels; use --device cpu or auto"
+        )
     raise DeviceError(f"device {name!r} is unknown: use one of {DEVICE_NAMES}")

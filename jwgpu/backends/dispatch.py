@@ -18,10 +18,14 @@ def namespace_of(*arrays: Any) -> Any:
     DeviceError
         If there is no array among them, or arrays of different namespaces are mixed.
     """
-    names = {_home(array) for array in arrays if hasattr(array, "dtype") and hasattr(array, "shape")}
+    names = {
+        _home(array) for array in arrays if hasattr(array, "dtype") and hasattr(array, "shape")
+    }
     if len(names) != 1:
         found = " and ".join(sorted(names)) or "none"
-        raise DeviceError(f"arrays of one device are needed, found {found}: send all of them to one device first")
+        raise DeviceError(
+            f"arrays of one device are needed, found {found}: send all of them to one device first"
+        )
     return import_module(names.pop())
 
 
@@ -47,7 +51,9 @@ def implementation(kernel: str, *arrays: Any) -> Any:
     except ModuleNotFoundError as error:
         if error.name != f"{kernel}.{body}":
             raise
-        raise DeviceError(f"{kernel.rpartition('.')[2]} has no {body} kernel yet: use --device cpu") from None
+        raise DeviceError(
+            f"{kernel.rpartition('.')[2]} has no {body} kernel yet: use --device cpu"
+        ) from None
 
 
 def _home(array: Any) -> str:

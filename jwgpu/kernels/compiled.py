@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import numba
@@ -27,7 +28,9 @@ def compiled(function: _Function) -> _Function:
 
     IEEE arithmetic as written (no ``fastmath``), division by zero gives inf or NaN, the GIL is released.
     """
-    result: _Function = numba.njit(cache=True, nogil=True, fastmath=False, error_model="numpy")(function)
+    result: _Function = numba.njit(cache=True, nogil=True, fastmath=False, error_model="numpy")(
+        function
+    )
     return result
 
 
@@ -47,10 +50,10 @@ def threads() -> int:
 
 
 def over_rows(function: Callable[..., Any], n_rows: int, *arguments: Any) -> None:
-    """Call ``function(first, stop, *arguments)`` on ranges that make up ``range(n_rows)``, on all threads.
+    """Call ``function(first, stop, *arguments)`` on ranges that make up ``range(n_rows)``.
 
-    The function must write only what belongs to its own range, so that the result does not depend on how the
-    rows are cut or on the number of threads.
+    The ranges are shared out over the threads. The function must write only what belongs to its
+    own range, so that the result does not depend on how the rows are cut or on the threads.
     """
     n_threads = min(threads(), n_rows)
     if n_threads <= 1:
@@ -60,10 +63,7 @@ def over_rows(function: Callable[..., Any], n_rows: int, *arguments: Any) -> Non
     n_ranges = min(n_rows, n_threads * _RANGES_PER_THREAD)
     bounds = [n_rows * i // n_ranges for i in range(n_ranges + 1)]
     pool = _pool(n_threads)
-    pending = [
-        pool.submit(function, first, stop, *arguments)
-        for first, stop in zip(bounds[:-1], bounds[1:], strict=True)
-    ]
+    pending = [pool.submit(function, first, stop, *arguments) for first, stop in pairwise(bounds)]
     for range_done in pending:
         range_done.result()
 
@@ -74,14 +74,16 @@ def _pool(n_threads: int) -> ThreadPoolExecutor:
 
 
 class _CompilationNotice(event.Listener):  # type: ignore[misc]
-    """Tell the user, once a process, that kernels are being compiled and that it will not happen again."""
+    """Tell the user, once a process, that kernels are being compiled, for this time only."""
 
     told = False
 
     def on_start(self, compilation: Any) -> None:
         if not self.told:
             self.told = True
-            log.info("compiling kernels for this machine: once, up to half a minute; later runs load them")
+            log.info(
+                "compiling kernels for this machine: once, up to half a minute; later runs load them"
+            )
 
     def on_end(self, compilation: Any) -> None:
         """Nothing to say: the notice is given at the start."""

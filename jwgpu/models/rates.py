@@ -41,8 +41,9 @@ class RampFitOutput:
 
     Attributes
     ----------
-    slope, sigslope, var_poisson, var_rnoise, yint, sigyint, weights : array, (ints, segments, y, x) float32
-        Slope of each segment and its error (DN/s), variances ((DN/s)^2), intercept and its error (DN), weight.
+    slope, sigslope, var_poisson, var_rnoise, yint, sigyint, weights : array
+        (ints, segments, y, x) float32: slope of each segment and its error (DN/s), variances
+        ((DN/s)^2), intercept and its error (DN), weight.
     pedestal : array, (ints, y, x) float32
         Signal at zero exposure time, in DN.
     crmag : array, (ints, jumps, y, x) float32

@@ -1,4 +1,4 @@
-"""Opening exposures: metadata through the official data models, pixels straight into their arrays."""
+"""Opening exposures: metadata through the official data models, pixels straight into arrays."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def read_ramp(path: str | Path, model: Any = None, threads: int = 1) -> Ramp:
     Raises
     ------
     InputError
-        If the file is missing, unreadable, truncated, not an exposure of this kind, or lacks a keyword.
+        If the file is missing, unreadable, truncated, not of ramps, or lacks a keyword.
     """
     name = str(path)
     with FitsFile(name) as file:
@@ -141,7 +141,7 @@ def ramp_of(model: Any, name: str = "") -> Ramp:
 
 
 def model_of(ramp: Ramp) -> Any:
-    """Return `ramp` as an official `RampModel` that shares its arrays (which must be on the host)."""
+    """Return `ramp` as an official `RampModel` that shares its arrays, which are on the host."""
     model = ramp.model
     for attribute, *_ in _RAMP_ARRAYS:
         value = getattr(ramp, attribute)
@@ -173,7 +173,7 @@ def complete(ramp: Ramp, name: str) -> None:
     missing = [keyword for keyword, path in _NEEDED if _value(ramp.meta, path) is None]
     if missing:
         raise InputError(
-            f"{name}: lacks the keywords {', '.join(missing)}; restore them from the archive's file"
+            f"{name}: lacks the keywords {', '.join(missing)}; restore them from the archive"
         )
     if 0 in ramp.data.shape:
         raise InputError(f"{name}: SCI is empty, of shape {ramp.data.shape} {_AXES}")

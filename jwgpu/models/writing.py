@@ -30,8 +30,8 @@ _ADVICE = {
 def save_product(model: Any, path: str | Path) -> str:
     """Write an official data model to `path`, whole or not at all.
 
-    The file is written beside its final name and renamed when complete, so that whatever interrupts the
-    writing leaves an older product as it was.
+    The file is written beside its final name and renamed when complete, so that whatever
+    interrupts the writing leaves an older product as it was.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def describe_rate(ramp: Ramp, rate: Rates) -> None:
 
 
 def describe_rateints(ramp: Ramp, rateints: Rates) -> None:
-    """Give the count rates by integration the official model of their product, without the arrays."""
+    """Give the rates by integration the official model of their product, without the arrays."""
     from stdatamodels.jwst import datamodels
 
     rateints.model = _description(datamodels.CubeModel(), ramp)
@@ -131,7 +131,7 @@ def _is_ifu(meta: Any) -> bool:
 
 
 def _advice(error: BaseException | None) -> str | None:
-    """Say what to do about a file that cannot be written, for whatever reason lies behind `error`."""
+    """Say what to do about whatever lies behind an `error` in writing."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in _ADVICE:
             return _ADVICE[error.errno]

@@ -10,7 +10,7 @@ __all__ = ["Detector1Pipeline"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import a pipeline when it is first asked for, so that importing this package costs nothing."""
+    """Import a pipeline when first asked for, so that importing this package costs nothing."""
     from importlib import import_module
 
     if name not in _HOMES:

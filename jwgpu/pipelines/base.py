@@ -14,7 +14,7 @@ class CalibrationPipeline(stpipe.Pipeline, CalibrationStep):
 
     @classmethod
     def load_spec_file(cls, **keywords: Any) -> Any:
-        """Return the configuration spec; what belongs to the whole run is not a parameter of its steps."""
+        """Return the configuration spec; what belongs to the run is no parameter of its steps."""
         spec = super().load_spec_file(**keywords)
         for step_spec in spec["steps"].values():
             for name in cls.run_parameters:
@@ -24,8 +24,8 @@ class CalibrationPipeline(stpipe.Pipeline, CalibrationStep):
     def run_step(self, step: CalibrationStep, exposure: Any) -> Any:
         """Hand an exposure to a step.
 
-        Only where hooks or products are asked for does it become an official data model for a moment;
-        stpipe's own way through a step costs about 0.1 s.
+        Only where hooks or products are asked for does it become an official data model for a
+        moment; stpipe's own way through a step costs about 0.1 s.
 
         Parameters
         ----------

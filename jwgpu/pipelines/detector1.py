@@ -87,14 +87,13 @@ class Detector1Pipeline(CalibrationPipeline):
     Examples
     --------
     >>> from jwgpu.pipelines import Detector1Pipeline
-    >>> rate = Detector1Pipeline.call("jw..._uncal.fits", steps={"jump": {"rejection_threshold": 5}})
+    >>> jump = {"rejection_threshold": 5}
+    >>> rate = Detector1Pipeline.call("jw..._uncal.fits", steps={"jump": jump})
     """
 
     class_alias = "calwebb_detector1"
 
-    save_calibrated_ramp: bool = param(
-        False, help="Also save the ramp as it goes into ramp fitting"
-    )
+    save_calibrated_ramp: bool = param(False, help="Also save the ramp that is fitted")
 
     step_defs: ClassVar = {
         step.class_alias: step
@@ -162,9 +161,7 @@ class Detector1Pipeline(CalibrationPipeline):
     def calibrate(self, ramp: Ramp, order: list[str]) -> Any:
         """Take a ramp through the steps before ramp fitting, ramp fitting, and what follows."""
         if "firstframe" in order and not self.firstframe.skip:
-            log.info(
-                "firstframe is deprecated: rscd flags the first groups; it will go with the official step"
-            )
+            log.info("firstframe is deprecated, as in the official package: rscd does its work")
         for name in order:
             ramp = self.run_step(getattr(self, name), ramp)
         if self.save_calibrated_ramp:

@@ -1,7 +1,7 @@
 """What every calibration step shares: configuration, references, status, provenance, products.
 
-A step declares typed parameters, names its references in the signature of `correct`, and does its science
-there. All else is done here, once, on top of stpipe (configuration, hooks, output names).
+A step declares typed parameters, names its references in the signature of `correct`, and does its
+science there. All else is done here, once, on top of stpipe (configuration, hooks, output names).
 """
 
 from __future__ import annotations
@@ -75,14 +75,14 @@ class SkipStep(Exception):
 
 
 class CalibrationStep(stpipe.Step):
-    """A step or pipeline: configuration and products by stpipe, exposures and references by jwgpu."""
+    """A step or pipeline: configured and named by stpipe, fed by jwgpu."""
 
     spec = """
     output_ext = string(default='.fits')  # Extension of the product's name, which sets its format
     device = string(default='auto')  # Where to compute: auto, cpu, cuda or cuda:N
     references = string(default=None)  # Folder of reference files to use instead of CRDS
     threads = integer(min=0, default=0)  # Threads to compute with; 0 for one each CPU
-    offline = boolean(default=False)  # Never use the network: only the references in CRDS's own cache
+    offline = boolean(default=False)  # Use only the references in CRDS's cache, no network
     """
 
     #: Parameters that belong to a whole run, not to a step within a pipeline.
@@ -95,7 +95,7 @@ class CalibrationStep(stpipe.Step):
     #: What a reference of ``N/A`` means: the step is skipped, or fails.
     is_skipped_without_references: ClassVar[bool] = True
 
-    #: Reference types and their classes, and those that may be missing, from the signature of `correct`.
+    #: Reference types with their classes, and those that may be missing: read off `correct`.
     reference_classes: ClassVar[dict[str, type]] = {}
     optional_references: ClassVar[frozenset[str]] = frozenset()
 
@@ -119,8 +119,8 @@ class CalibrationStep(stpipe.Step):
 
     # -- what a step does ---------------------------------------------------------------------
 
-    def correct(self, exposure: Any, **references: Any) -> Any:
-        """Do the science of this step on `exposure`, in place; the subclass says with which references."""
+    def correct(self, *exposure: Any, **references: Any) -> Any:
+        """Do the science of this step on an exposure, in place; a subclass names its references."""
         raise NotImplementedError
 
     def applies_to(self, exposure: Any) -> None:
@@ -191,8 +191,8 @@ class CalibrationStep(stpipe.Step):
             )
         if missing:
             raise ReferenceFileError(
-                f"{exposure.meta.filename}: {self.class_alias} needs a {missing[0].upper()} reference, "
-                f"and there is none: give --override_{missing[0]}=FILE"
+                f"{exposure.meta.filename}: {self.class_alias} needs a {missing[0].upper()} "
+                f"reference, and there is none: give --override_{missing[0]}=FILE"
             )
         return used
 
@@ -255,7 +255,7 @@ class CalibrationStep(stpipe.Step):
 
     @classmethod
     def build_config(cls, input: Any, **keywords: Any) -> Any:
-        """Build the configuration; CRDS is asked for parameters only where it serves the references too."""
+        """Build the configuration, with CRDS's parameters only where CRDS gives the references."""
         if keywords.get("references") or keywords.get("offline"):
             input = None
         return super().build_config(input, **keywords)
@@ -315,7 +315,7 @@ class RateStep(CalibrationStep):
 
 
 def _references_in(correct: Callable[..., Any]) -> tuple[dict[str, type], frozenset[str]]:
-    """Return the reference types that the signature of `correct` names, and those that may be None."""
+    """Return the references that the signature of `correct` names, and those that may be None."""
     hints = typing.get_type_hints(correct)
     names = list(inspect.signature(correct).parameters)[2:]
     classes: dict[str, type] = {}

@@ -1,4 +1,4 @@
-"""Step parameters as typed class attributes, and the configuration spec that stpipe reads from them."""
+"""Step parameters as typed class attributes, and the spec that stpipe reads from them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SPEC_TYPES = {bool: "boolean", int: "integer", float: "float", str: "string"}
 
 
 class Parameter:
-    """A default with its limits and help: the value of a class attribute until an instance sets its own."""
+    """A default with its limits and help; the attribute's value until an instance sets its own."""
 
     def __init__(
         self,

@@ -35,7 +35,7 @@ LOG_FORMATTER = _PublicFormatter(
 
 
 def record_reference(meta: Any, reftype: str, name: str) -> None:
-    """Write the name of a reference into the keyword of its type (``R_DARK`` …), where there is one."""
+    """Write the name of a reference into the keyword of its type (``R_DARK``), if it has one."""
     if meta.ref_file.hasattr(reftype) or hasattr(meta.ref_file, reftype):
         getattr(meta.ref_file, reftype).name = name
 
