@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import sys
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jwgpu.errors import ParameterError
+
+log = logging.getLogger(__name__)
 
 #: Packages whose records are shown. CRDS keeps its logger apart from the root's.
 SHOWN = ("jwgpu", "stpipe", "stdatamodels", "CRDS", "py.warnings")
@@ -206,11 +207,6 @@ def _from_logcfg(file: str) -> list[logging.Handler]:
     """Read a logging configuration file of stpipe."""
     from stpipe import _log
 
-    warnings.warn(
-        "--logcfg is deprecated: use --log-level, --log-file and --log-stream",
-        DeprecationWarning,
-        stacklevel=2,
-    )
     try:
         config = _log.load_configuration(config_file=file)
     except Exception as error:
@@ -255,6 +251,8 @@ def logging_to(
         logger.propagate = False
         for handler in handlers:
             logger.addHandler(handler)
+    if options.logcfg:
+        log.warning("--logcfg is deprecated: use --log-level, --log-file and --log-stream")
     try:
         yield
     finally:

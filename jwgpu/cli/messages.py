@@ -43,7 +43,10 @@ def closest(name: str, names: Iterable[str], prefix: str = "") -> str:
     """
     names = list(names)
     near = [known for known in names if known.endswith(f".{name}")][:3]
-    near = near or difflib.get_close_matches(name, names, n=2, cutoff=0.75)
+    if not near:
+        likeness = {known: difflib.SequenceMatcher(None, name, known).ratio() for known in names}
+        best = max(likeness.values(), default=0.0)
+        near = [known for known in names if likeness[known] >= max(0.7, best - 0.03)][:3]
     if not near:
         return ""
     return "did you mean " + " or ".join(f"{prefix}{known}" for known in near) + "?"

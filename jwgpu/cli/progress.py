@@ -121,7 +121,7 @@ class Quiet:
         """Forget the step."""
         self._step = None
 
-    def finish_exposure(self, *_: Any) -> None:
+    def finish_exposure(self, name: str) -> None:
         """Forget the exposure."""
         self._step = None
 
@@ -186,9 +186,9 @@ class Display(Quiet):
         super().finish_step(name, seconds)
         self.estimate.finish(name, seconds)
 
-    def finish_exposure(self, *_: Any) -> None:
+    def finish_exposure(self, name: str) -> None:
         """Replace the line with a plain one that stays."""
-        super().finish_exposure()
+        super().finish_exposure(name)
         self.estimate.end()
         if self.task is not None:
             self.bars.remove_task(self.task)
@@ -227,11 +227,11 @@ def shown(options: LogOptions, exposures: int) -> Iterator[Quiet]:
 
     if not (sys.stderr.isatty() and options.is_default and not options.quiet):
         quiet = Quiet()
-        with observed.observing(quiet):
+        with observed.observed_by(quiet):
             yield quiet
         return
     from rich.console import Console
 
     display = Display(Console(stderr=True), exposures)
-    with observed.observing(display), display.bars:
+    with observed.observed_by(display), display.bars:
         yield display

@@ -73,7 +73,7 @@ class ToyPipeline(Pipeline):
         observer.start_exposure(file, ["toy", "other"])
         observer.start_step("toy")
         observer.finish_step("toy", 0.1)
-        observer.finish_exposure()
+        observer.finish_exposure(file)
         if text == "bad":
             raise InputError(f"{file}: not FITS: give an exposure")
         if text == "empty":
