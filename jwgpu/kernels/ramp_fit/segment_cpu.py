@@ -1,0 +1,153 @@
+"""The fit of one segment of a ramp."""
+
+from __future__ import annotations
+
+from math import isfinite, isnan, nan, sqrt
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jwgpu.kernels.compiled import compiled
+from jwgpu.kernels.ramp_fit.weights import LEAST_SNR
+
+#: When a segment of a single group was exposed: from a group to the next, up to the mean time of
+#: the reads of the first group, or up to the first frame.
+WHOLE_GROUP, FIRST_READ, FRAME_ZERO = 0, 1, 2
+
+#: A variance this large means that nothing is known: the products then hold 0.
+NO_VARIANCE = 1.0e6
+
+
+class Setup(NamedTuple):
+    """What is the same for all pixels."""
+
+    first_group: int
+    group_time: float
+    frame_time: float
+    first_read_time: float  # mean time of the reads of the first group
+    noise_scale: float  # divides the noise of a frame difference to give that of a group
+    reads_before: float  # groups from the reset to the first group
+    suppress_one_group: bool
+    has_zeroframe: bool
+    has_dark: bool
+
+
+class Pixel(NamedTuple):
+    """One pixel of the references, the noise in electrons."""
+
+    gain: float
+    noise: float
+    dark: float
+    dq: int
+
+
+@compiled
+def limited(variance: float) -> float:
+    """Return the variance, or 0 for one that says that nothing is known."""
+    return 0.0 if variance >= NO_VARIANCE else variance
+
+
+@compiled
+def segment_time(length: int, kind: int, setup: Setup) -> float:
+    """Exposure time from group to group, or of a single group."""
+    if length == 1 and kind == FIRST_READ:
+        return setup.first_read_time
+    if length == 1 and kind == FRAME_ZERO:
+        return setup.frame_time
+    return setup.group_time
+
+
+@compiled
+def read_variance(length: int, time: float, pixel: Pixel) -> float:
+    """Variance of a segment's slope by read noise.
+
+    Quirk: without gain it is 0 from three groups on, but infinite or NaN for fewer.
+    """
+    noise = pixel.noise / time
+    if length < 3:
+        return 2.0 * noise * noise / (pixel.gain * pixel.gain)
+    if pixel.gain <= 0.0 or isnan(pixel.gain):
+        return 0.0
+    return 12.0 * noise * noise / ((length * length * length - length) * pixel.gain * pixel.gain)
+
+
+@compiled
+def choose_power(rise: float, pixel: Pixel) -> int:
+    """Index of the power of the weights, by the signal to noise of a segment's rise; NaN: last."""
+    signal = rise * pixel.gain
+    variance = pixel.noise * pixel.noise + signal
+    if variance <= 0.0 or pixel.gain == 0.0:
+        return 0
+    snr = signal / sqrt(variance)
+    for index in range(len(LEAST_SNR)):
+        if snr < LEAST_SNR[index]:
+            return index
+    return len(LEAST_SNR)
+
+
+@compiled
+def fit_slope(
+    samples: Any, x: int, i: int, first: int, stop: int, pixel: Pixel, levers: Any
+) -> float:
+    """Slope of three samples or more, in DN a group.
+
+    The weights are symmetric, so that the slope is a sum over pairs of samples at the same distance
+    from the middle. A NaN sample counts as 0, as in the official package.
+    """
+    length = stop - first
+    rise = np.float64(samples[x, i, stop - 1]) - np.float64(samples[x, i, first])
+    power = choose_power(rise, pixel)
+    slope = 0.0
+    for k in range(length // 2):
+        low = np.float64(samples[x, i, first + k])
+        high = np.float64(samples[x, i, stop - 1 - k])
+        if isnan(low):
+            low = 0.0
+        if isnan(high):
+            high = 0.0
+        slope += levers[length, power, k] * (high - low)
+    # Infinite weights or an infinite sample leave no slope; the middle sample is not in the sum.
+    square = pixel.noise * pixel.noise
+    usable = square > 0.0 and isfinite(square) and isfinite(slope)
+    if usable and not np.isinf(samples[x, i, first + length // 2]):
+        return slope
+    return nan
+
+
+@compiled
+def fit_segment(
+    samples: Any,
+    x: int,
+    i: int,
+    first: int,
+    stop: int,
+    kind: int,
+    median: float,
+    pixel: Pixel,
+    setup: Setup,
+    levers: Any,
+) -> tuple[float, float, float]:
+    """Slope of the groups ``first:stop`` of a ramp, and its variances by photons and read noise.
+
+    Parameters
+    ----------
+    samples : array, (x, ints, groups) float32
+        Ramps, of which that at ``x, i`` is used.
+    kind : int
+        When a single group was exposed: WHOLE_GROUP, FIRST_READ or FRAME_ZERO.
+    median : float
+        Rate that the photon noise is estimated from, in DN/s.
+    levers : array, (lengths, powers, length // 2 + 1) float64
+        See `Weights`.
+    """
+    length = stop - first
+    time = segment_time(length, kind, setup)
+    if length == 1:
+        slope = np.float64(samples[x, i, first])
+    elif length == 2:
+        slope = np.float64(samples[x, i, first + 1]) - np.float64(samples[x, i, first])
+    else:
+        slope = fit_slope(samples, x, i, first, stop, pixel, levers)
+    rate = median + pixel.dark if median > 0.0 else pixel.dark
+    photons = rate / (time * pixel.gain * max(length - 1, 1))
+    return slope / time, photons, read_variance(length, time, pixel)
