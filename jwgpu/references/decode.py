@@ -1,0 +1,253 @@
+"""From an open reference to what the steps use: one small function a reference type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from jwgpu.errors import NotYetError, ReferenceFileError
+from jwgpu.references import types
+from jwgpu.references.cut import cut_to_exposure
+from jwgpu.references.exposure import Exposure, Region
+from jwgpu.references.flags import translate_flags
+from jwgpu.references.sources import ModelSource, Source
+
+Array: TypeAlias = np.ndarray[Any, Any]
+
+
+@dataclass
+class Decoding:
+    """One reference on its way from its file to an exposure.
+
+    Parameters
+    ----------
+    source : Source
+        The open reference.
+    reftype : str
+        Its type, in lower case.
+    exposure : Exposure
+    region : Region
+        Part of the detector that the exposure read.
+    planes : tuple of int, optional
+        How many of the leading planes are needed, of each axis before (y, x); None for all.
+    """
+
+    source: Source
+    reftype: str
+    exposure: Exposure
+    region: Region
+    planes: tuple[int, ...] | None = None
+    _cuts: dict[str, tuple[slice, slice]] = field(default_factory=dict, repr=False)
+
+    @property
+    def header(self) -> Mapping[str, Any]:
+        """Keywords of the reference."""
+        return self.source.header
+
+    def common(self) -> dict[str, Any]:
+        """Return the fields that every reference has."""
+        return {"path": self.source.path, "header": self.header}
+
+    def cut(self, main: str) -> tuple[slice, slice]:
+        """Return the rows and columns of the exposure in the image called `main`."""
+        if main not in self._cuts:
+            self._cuts[main] = cut_to_exposure(
+                self.source.path, self.header, self.shape(main), self.exposure, self.region
+            )
+        return self._cuts[main]
+
+    def shape(self, name: str, dimensions: tuple[int, ...] = (2, 3, 4)) -> tuple[int, ...]:
+        """Return the shape of an image, which must have one of these numbers of axes."""
+        shape = self.source.shape(name)
+        if shape is None:
+            raise ReferenceFileError(
+                f"{self.source.path}: has no {name} image, which a {self.reftype.upper()} "
+                "reference needs"
+            )
+        if len(shape) not in dimensions:
+            raise ReferenceFileError(
+                f"{self.source.path}: its {name} image has the shape {shape}; "
+                f"{' or '.join(map(str, dimensions))} axes are needed for {self.reftype.upper()}"
+            )
+        return shape
+
+    def image(self, name: str, dimensions: int, main: str | None = None) -> Array:
+        """Read a float32 image, cut to the exposure; of `main` the place on the detector."""
+        self._check_size(name, self.shape(name, (dimensions,)), main or name)
+        return self.source.array(name, np.float32, self.cut(main or name), None)
+
+    def planes_of(self, name: str, shape: tuple[int, ...]) -> Array:
+        """Read a float32 image with leading axes: only the planes that are needed."""
+        wanted = self.planes or ()
+        leading = [slice(0, length) for length in shape[:-2]]
+        for axis, number in enumerate(wanted[-len(leading) :], max(len(leading) - len(wanted), 0)):
+            leading[axis] = slice(0, min(number, shape[axis]))
+        return self.source.array(name, np.float32, self.cut(name), tuple(leading))
+
+    def flags(self, main: str) -> Array:
+        """Read the flags (y, x), cut and translated; none are set where the file has none."""
+        shape = self.source.shape("DQ")
+        if shape is None:
+            return np.zeros((self._rows(main), self.region.x_size), np.uint32)
+        self._check_size("DQ", self.shape("DQ"), main)
+        # MIRI's darks have flags for each integration, those of its first group for all groups.
+        planes = (slice(None), slice(0, 1))[: len(shape) - 2]
+        dq = self.source.array("DQ", np.uint32, self.cut(main), planes)
+        if dq.ndim > 2:
+            dq = np.bitwise_or.reduce(dq.reshape(-1, *dq.shape[-2:]), axis=0)
+        table = None if isinstance(self.source, ModelSource) else self.source.table("DQ_DEF")
+        if table and len(table.get("value", ())):
+            if "name" not in table:
+                raise ReferenceFileError(f"{self.source.path}: its DQ_DEF has no column NAME")
+            translate_flags(dq, table["name"], table["value"], self.source.path)
+        return dq
+
+    def number(self, keyword: str, kind: type[Any]) -> Any:
+        """Return a keyword's value as `kind`, or None where it is absent."""
+        value = self.header.get(keyword)
+        try:
+            return None if value is None else kind(value)
+        except (TypeError, ValueError):
+            raise ReferenceFileError(
+                f"{self.source.path}: keyword {keyword} is {value!r}, not a number"
+            ) from None
+
+    def _rows(self, main: str) -> int:
+        rows, _ = self.cut(main)
+        return int(rows.stop - rows.start)
+
+    def _check_size(self, name: str, shape: tuple[int, ...], main: str) -> None:
+        expected = self.shape(main)[-2:]
+        if shape[-2:] != expected:
+            raise ReferenceFileError(
+                f"{self.source.path}: its {name} image has the shape {shape}, its {main} image "
+                f"{expected[0]} x {expected[1]} pixels; the file is not consistent"
+            )
+
+
+def decode(decoding: Decoding) -> types.Reference:
+    """Decode a reference.
+
+    Raises
+    ------
+    NotYetError
+        If jwgpu does not know the type.
+    ReferenceFileError
+        If the file does not hold what its type needs, or does not fit the exposure.
+    """
+    decoder = _DECODERS.get(decoding.reftype)
+    if decoder is None:
+        raise NotYetError(
+            f"{decoding.source.path}: references of type {decoding.reftype.upper()} cannot be "
+            f"used yet; set override_{decoding.reftype} to N/A or skip the step"
+        )
+    return decoder(decoding)
+
+
+def is_known(reftype: str) -> bool:
+    """Whether references of this type can be decoded."""
+    return reftype in _DECODERS
+
+
+def arrays_of(reference: types.Reference) -> dict[str, Any]:
+    """Return the arrays of a decoded reference by field."""
+    values = {field.name: getattr(reference, field.name) for field in fields(reference)}
+    return {name: value for name, value in values.items() if hasattr(value, "nbytes")}
+
+
+def _mask(d: Decoding) -> types.Reference:
+    d.shape("DQ", (2,))
+    return types.MaskReference(d.flags("DQ"), **d.common())
+
+
+def _saturation(d: Decoding) -> types.Reference:
+    return types.SaturationReference(d.image("SCI", 2), d.flags("SCI"), **d.common())
+
+
+def _superbias(d: Decoding) -> types.Reference:
+    return types.SuperBiasReference(d.image("SCI", 2), d.flags("SCI"), **d.common())
+
+
+def _ipc(d: Decoding) -> types.Reference:
+    shape = d.shape("SCI", (2, 4))
+    cut = d.cut("SCI") if len(shape) == 4 else None
+    return types.IpcReference(d.source.array("SCI", np.float32, cut, None), **d.common())
+
+
+def _linearity(d: Decoding) -> types.Reference:
+    has_inverse = d.source.shape("INV_COEFFS") is not None
+    return types.LinearityReference(
+        d.image("COEFFS", 3),
+        d.flags("COEFFS"),
+        d.image("INV_COEFFS", 3, main="COEFFS") if has_inverse else None,
+        **d.common(),
+    )
+
+
+def _gain(d: Decoding) -> types.Reference:
+    return types.GainReference(d.image("SCI", 2), d.number("GAINFACT", float), **d.common())
+
+
+def _readnoise(d: Decoding) -> types.Reference:
+    return types.ReadNoiseReference(d.image("SCI", 2), **d.common())
+
+
+def _dark(d: Decoding) -> types.Reference:
+    shape = d.shape("SCI", (3, 4))
+    has_average = d.source.shape("AVDRKCUR") is not None
+    return types.DarkReference(
+        d.planes_of("SCI", shape),
+        d.flags("SCI"),
+        average_dark_current=d.image("AVDRKCUR", 2, main="SCI") if has_average else None,
+        average_dark_current_value=d.number("AVDRKCUR", float),
+        nframes=d.number("NFRAMES", int),
+        ngroups=d.number("NGROUPS", int),
+        groupgap=d.number("GROUPGAP", int),
+        planes_in_file=shape[:-2],
+        **d.common(),
+    )
+
+
+def _reset(d: Decoding) -> types.Reference:
+    shape = d.shape("SCI", (4,))
+    return types.ResetReference(
+        d.planes_of("SCI", shape),
+        d.flags("SCI"),
+        nints=d.number("NINTS", int),
+        ngroups=d.number("NGROUPS", int),
+        planes_in_file=shape[:-2],
+        **d.common(),
+    )
+
+
+def _rscd(d: Decoding) -> types.Reference:
+    table = d.source.table("RSCD_GROUP_SKIP")
+    wanted = {"subarray": "U17", "readpatt": "U12", "group_skip1": "i4", "group_skip": "i4"}
+    missing = [name for name in wanted if name not in (table or {}) and name != "group_skip1"]
+    if table is None or missing:
+        raise ReferenceFileError(
+            f"{d.source.path}: has no table RSCD_GROUP_SKIP with the columns "
+            f"{', '.join(wanted)}; older RSCD references are of no use to release 3.0"
+        )
+    rows = np.full(len(table["group_skip"]), -1, dtype=list(wanted.items()))
+    for name in wanted:
+        if name in table:
+            rows[name] = table[name]
+    return types.RscdReference(rows, **d.common())
+
+
+_DECODERS: Mapping[str, Callable[[Decoding], types.Reference]] = {
+    "mask": _mask,
+    "saturation": _saturation,
+    "superbias": _superbias,
+    "ipc": _ipc,
+    "linearity": _linearity,
+    "gain": _gain,
+    "readnoise": _readnoise,
+    "dark": _dark,
+    "reset": _reset,
+    "rscd": _rscd,
+}
