@@ -10,12 +10,13 @@ from typing import Any
 
 from jwgpu.cli.logs import LogOptions
 
-#: Share of the time that each step takes of a near-infrared full frame with ten groups, measured;
-#: only their ratios count, and a step that is not here gets the last of them.
+#: Time that each step takes of a near-infrared full frame with ten groups, relative to the others;
+#: steps that are off unless asked for count for little.
 WEIGHTS: dict[str, float] = {
     "load": 4.0,
     "group_scale": 0.1,
     "dq_init": 1.0,
+    "emicorr": 0.1,
     "saturation": 3.0,
     "ipc": 4.0,
     "superbias": 2.0,
@@ -23,10 +24,14 @@ WEIGHTS: dict[str, float] = {
     "reset": 2.0,
     "linearity": 4.0,
     "rscd": 0.2,
-    "firstframe": 0.2,
+    "firstframe": 0.1,
     "lastframe": 0.2,
     "dark_current": 3.0,
+    "charge_migration": 0.1,
     "jump": 12.0,
+    "picture_frame": 0.1,
+    "clean_flicker_noise": 0.1,
+    "persistence": 0.1,
     "ramp_fit": 10.0,
     "gain_scale": 0.1,
     "save": 4.0,
@@ -34,11 +39,17 @@ WEIGHTS: dict[str, float] = {
 _OTHER = 1.0
 
 
+def weight_of(step: str) -> float:
+    """Return the relative time that a step takes."""
+    return WEIGHTS.get(step, _OTHER)
+
+
 class Estimate:
     """How far an exposure is, from the weights of its steps and the time that they took.
 
-    Within a step its share grows with the time that the step should take, judged by the steps
-    before it, and stops short of the whole; so the display moves, and never runs ahead.
+    The steps before the one that runs count as done, whether they ran or were skipped. Within a
+    step the share grows with the time that the step should take, judged by those before it, and
+    stops short of the whole; so the display moves, and does not run ahead.
 
     Parameters
     ----------
@@ -52,23 +63,26 @@ class Estimate:
 
     def begin(self, steps: Sequence[str]) -> None:
         """Start an exposure that will go through these steps."""
-        self.total = sum(WEIGHTS.get(step, _OTHER) for step in steps) or _OTHER
+        self.steps = list(steps)
+        self.total = sum(map(weight_of, steps)) or _OTHER
         self.done = 0.0
-        self.measured = 0.0
         self.step: str | None = None
         self.began = self.step_began = self.clock()
         self.ended: float | None = None
 
     def start(self, step: str) -> None:
         """Start a step."""
+        if step in self.steps:
+            before = self.steps[: self.steps.index(step)]
+            self.done = max(self.done, sum(map(weight_of, before)))
         self.step = step
         self.step_began = self.clock()
 
-    def finish(self, step: str, seconds: float) -> None:
-        """Finish a step that took so many seconds."""
-        self.done += WEIGHTS.get(step, _OTHER)
-        self.measured += seconds
-        self.step = None
+    def finish(self, step: str) -> None:
+        """Finish a step."""
+        if self.step == step:
+            self.done = min(self.total, self.done + weight_of(step))
+            self.step = None
 
     def end(self) -> None:
         """Finish the exposure."""
@@ -85,9 +99,10 @@ class Estimate:
     def share(self) -> float:
         """Share of the work that is done, from 0 to 1."""
         done = self.done
-        if self.step is not None and self.measured > 0 and self.done > 0:
-            weight = WEIGHTS.get(self.step, _OTHER)
-            expected = weight * self.measured / self.done
+        before = self.step_began - self.began
+        if self.step is not None and done > 0 and before > 0:
+            weight = weight_of(self.step)
+            expected = weight * before / done
             done += weight * min(0.95, (self.clock() - self.step_began) / expected)
         return min(done / self.total, 1.0)
 
@@ -95,9 +110,7 @@ class Estimate:
     def remaining(self) -> float | None:
         """Seconds still to go; None while nothing is known."""
         share = self.share
-        if share <= 0.02 and self.ended is None:
-            return None
-        return self.elapsed * (1 - share) / share if share else None
+        return self.elapsed * (1 - share) / share if share > 0.02 else None
 
 
 class Quiet:
@@ -153,8 +166,7 @@ class Display(Quiet):
         class Times(ProgressColumn):
             def render(self, task: Any) -> Text:
                 # Called several times a second by the thread that redraws.
-                self_share = estimate.share
-                task.completed = 100 * self_share
+                task.completed = 100 * estimate.share
                 return Text(times(estimate))
 
         self.bars = Bars(
@@ -184,7 +196,7 @@ class Display(Quiet):
     def finish_step(self, name: str, seconds: float) -> None:
         """Count the step as done."""
         super().finish_step(name, seconds)
-        self.estimate.finish(name, seconds)
+        self.estimate.finish(name)
 
     def finish_exposure(self, name: str) -> None:
         """Replace the line with a plain one that stays."""

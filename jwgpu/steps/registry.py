@@ -103,6 +103,33 @@ STEPS: tuple[Entry, ...] = (
     Entry("lastframe", "jwgpu.steps.lastframe:LastFrameStep", "MIRI: flag the last group"),
 )
 
+# Steps of the official package that are not there yet: each says so when it is asked to run.
+LATER: tuple[Entry, ...] = (
+    Entry(
+        "emicorr", "jwgpu.steps.emicorr:EmiCorrStep", "MIRI: remove electromagnetic interference"
+    ),
+    Entry(
+        "charge_migration",
+        "jwgpu.steps.charge_migration:ChargeMigrationStep",
+        "flag groups whose charge spills over",
+    ),
+    Entry(
+        "picture_frame",
+        "jwgpu.steps.picture_frame:PictureFrameStep",
+        "NIRSpec: subtract the thermal picture frame",
+    ),
+    Entry(
+        "clean_flicker_noise",
+        "jwgpu.steps.clean_flicker_noise:CleanFlickerNoiseStep",
+        "remove 1/f noise",
+    ),
+    Entry(
+        "persistence",
+        "jwgpu.steps.persistence:PersistenceStep",
+        "flag what earlier light left behind",
+    ),
+)
+
 ENTRIES: tuple[Entry, ...] = PIPELINES + STEPS
 
 
@@ -122,7 +149,7 @@ def find(name: str) -> Entry | None:
     """
     alias = name.replace("-", "_")
     class_name = name.replace(":", ".").rpartition(".")[2]
-    for entry in ENTRIES:
+    for entry in ENTRIES + LATER:
         if alias in (entry.alias, entry.official_alias) or class_name == entry.class_name:
             return entry
     return None
