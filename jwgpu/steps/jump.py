@@ -1,0 +1,199 @@
+"""Flag jumps in the ramps, as cosmic rays leave them."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from typing import Any
+
+from jwgpu.backends import namespace_of
+from jwgpu.errors import InputError, NotYetError
+from jwgpu.kernels.jump import JumpCount, JumpSettings, find_jumps
+from jwgpu.models.flags import DO_NOT_USE, NO_GAIN_VALUE
+from jwgpu.models.ramp import Ramp
+from jwgpu.references.types import GainReference, ReadNoiseReference
+from jwgpu.steps.base import WHOLE, RampStep, SkipStep, param
+
+log = logging.getLogger(__name__)
+
+#: Usable groups that the official package asks for in one process, whatever `minimum_groups` says.
+MINIMUM_GROUPS = 3
+#: Its count of cosmic rays where there are fewer: it goes into the keyword like any other.
+NOT_SEARCHED = -99
+
+
+class JumpStep(RampStep):
+    """Find cosmic-ray hits by the differences of successive groups."""
+
+    class_alias = "jump"
+    # The method depends on groups that are unusable everywhere, and differences of all integrations
+    # share one median.
+    cut = WHOLE
+
+    rejection_threshold: float = param(4.0, low=0, help="sigmas beyond which a jump is flagged")
+    three_group_rejection_threshold: float = param(
+        6.0, low=0, help="the same where only two differences are usable"
+    )
+    four_group_rejection_threshold: float = param(
+        5.0, low=0, help="the same where only three differences are usable"
+    )
+    maximum_cores: str = param("1", help="accepted for compatibility; use --threads")
+    flag_4_neighbors: bool = param(True, help="flag the pixels beside, above and below a jump too")
+    max_jump_to_flag_neighbors: float = param(
+        1000.0, help="sigmas from which on a jump leaves its neighbours alone"
+    )
+    min_jump_to_flag_neighbors: float = param(
+        10.0, help="sigmas up to which a jump leaves its neighbours alone"
+    )
+    after_jump_flag_dn1: float = param(0.0, help="least jump (DN) for after_jump_flag_time1")
+    after_jump_flag_time1: float = param(0.0, help="seconds to flag after such a jump")
+    after_jump_flag_dn2: float = param(0.0, help="least jump (DN) for after_jump_flag_time2")
+    after_jump_flag_time2: float = param(0.0, help="seconds to flag after such a jump")
+    expand_large_events: bool = param(False, help="near-IR: find snowballs and flag around them")
+    min_sat_area: float = param(1.0, help="snowballs: least area of the saturated core (pixels)")
+    min_jump_area: float = param(5.0, help="snowballs: least area of jumps (pixels)")
+    expand_factor: float = param(2.0, help="snowballs: how much larger the flagged area is")
+    use_ellipses: bool = param(False, help="has no effect any more")
+    sat_required_snowball: bool = param(True, help="snowballs: only with a saturated core")
+    min_sat_radius_extend: float = param(
+        2.5, help="snowballs: radius from which on the saturated core is widened (pixels)"
+    )
+    sat_expand: int = param(2, help="snowballs: by how much it is widened (pixels)")
+    edge_size: int = param(
+        25, help="snowballs: nearer to the detector's edge no saturated core is needed (pixels)"
+    )
+    mask_snowball_core_next_int: bool = param(
+        True, help="snowballs: flag the cores in the next integration too"
+    )
+    snowball_time_masked_next_int: int = param(
+        4000, help="snowballs: for so long in the next integration (seconds)"
+    )
+    find_showers: bool = param(False, help="MIRI: find showers and flag them")
+    max_shower_amplitude: float = param(4.0, help="showers: largest brightness (DN/s)")
+    extend_snr_threshold: float = param(1.2, help="showers: least signal-to-noise ratio")
+    extend_min_area: int = param(90, help="showers: least area, after smoothing (pixels)")
+    extend_inner_radius: float = param(1.0, help="showers: inner radius of the smoothing ring")
+    extend_outer_radius: float = param(2.6, help="showers: outer radius of the smoothing ring")
+    extend_ellipse_expand_ratio: float = param(
+        1.1, help="showers: how much larger the flagged ellipse is"
+    )
+    time_masked_after_shower: float = param(15.0, help="showers: seconds to flag afterwards")
+    min_diffs_single_pass: int = param(
+        10, help="usable differences from which on all jumps are found in one pass"
+    )
+    max_extended_radius: int = param(200, help="largest radius of a snowball or shower (pixels)")
+    minimum_groups: int = param(3, help="without effect, as in the official step on one core")
+    minimum_sigclip_groups: int = param(
+        100, help="integrations (or groups) from which on differences are sigma-clipped instead"
+    )
+    only_use_ints: bool = param(
+        True, help="sigma-clip each group over the integrations; if false, all groups together"
+    )
+
+    def applies_to(self, ramp: Ramp) -> None:
+        """Refuse what is not there yet, and ramps without two differences.
+
+        Raises
+        ------
+        SkipStep
+            If there are two groups or fewer.
+        NotYetError
+            If snowballs or showers are asked for, or the groups are not evenly spaced.
+        """
+        n_groups = ramp.data.shape[1]
+        if n_groups <= 2:
+            raise SkipStep(f"{n_groups} groups are too few to find jumps")
+        if self.expand_large_events:
+            raise NotYetError(
+                "jump cannot find snowballs yet: use --steps.jump.expand_large_events=false"
+            )
+        if self.find_showers:
+            raise NotYetError("jump cannot find showers yet: use --steps.jump.find_showers=false")
+        read_times = getattr(ramp.meta.exposure, "read_times", None)
+        is_striped = (getattr(ramp.meta.subarray, "num_superstripe", None) or 0) > 0
+        if is_striped or (read_times is not None and len(read_times) > 0):
+            raise NotYetError(
+                "jump cannot treat multistripe exposures yet: use --steps.jump.skip=true"
+            )
+
+    def correct(self, ramp: Ramp, gain: GainReference, readnoise: ReadNoiseReference) -> None:
+        """Flag jumps in ``groupdq``, and pixels without a gain in ``pixeldq``.
+
+        Parameters
+        ----------
+        ramp : Ramp
+            Exposure; its samples are not changed.
+        gain, readnoise : Reference
+
+        Raises
+        ------
+        InputError
+            If NFRAMES or TGROUP is missing.
+        """
+        settings = self._settings(ramp, gain.data)
+        # As "not positive" NaN is included.
+        ramp.pixeldq[~(gain.data > 0)] |= NO_GAIN_VALUE | DO_NOT_USE
+        count = find_jumps(ramp.data, ramp.groupdq, gain.data, readnoise.data, settings)
+        if count.jumps is None:
+            log.warning("fewer than %d groups are usable: jumps are not searched", MINIMUM_GROUPS)
+        else:
+            log.info("%d samples have jumps, without neighbours", count.jumps)
+        _record_rates(ramp, count)
+
+    def _settings(self, ramp: Ramp, gain: Any) -> JumpSettings:
+        frames_averaged = _required(ramp, "nframes", "NFRAMES")
+        group_time = _required(ramp, "group_time", "TGROUP")
+        if self.minimum_groups != MINIMUM_GROUPS:
+            log.warning("minimum_groups has no effect: it is always %d", MINIMUM_GROUPS)
+        after = (
+            int(self.after_jump_flag_time1 // group_time),
+            int(self.after_jump_flag_time2 // group_time),
+        )
+        electrons = (0.0, 0.0)
+        if max(after) > 0:
+            typical_gain = _median(gain)
+            electrons = (
+                float(self.after_jump_flag_dn1 * typical_gain),
+                float(self.after_jump_flag_dn2 * typical_gain),
+            )
+        return JumpSettings(
+            frames_averaged=frames_averaged,
+            rejection_threshold=self.rejection_threshold,
+            four_group_threshold=self.four_group_rejection_threshold,
+            three_group_threshold=self.three_group_rejection_threshold,
+            min_diffs_single_pass=self.min_diffs_single_pass,
+            minimum_groups=MINIMUM_GROUPS,
+            minimum_sigclip_groups=self.minimum_sigclip_groups,
+            only_use_ints=self.only_use_ints,
+            flag_4_neighbors=self.flag_4_neighbors,
+            min_jump_to_flag_neighbors=self.min_jump_to_flag_neighbors,
+            max_jump_to_flag_neighbors=self.max_jump_to_flag_neighbors,
+            after_jump_electrons=electrons,
+            after_jump_groups=after,
+        )
+
+
+def _required(ramp: Ramp, attribute: str, keyword: str) -> Any:
+    value = getattr(ramp.meta.exposure, attribute)
+    if not value:
+        raise InputError(f"{ramp.meta.filename}: keyword {keyword} is missing: jump needs it")
+    return value
+
+
+def _median(gain: Any) -> Any:
+    """Return the median gain as a float32 scalar; NaN if no pixel has one."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return namespace_of(gain).nanmedian(gain)
+
+
+def _record_rates(ramp: Ramp, count: JumpCount) -> None:
+    """Write the rate of cosmic rays, per 1000 pixels and second, and that of large events."""
+    n_ints, n_groups, n_rows, n_columns = ramp.data.shape
+    n_differences = n_ints * (n_groups - 1) - count.unusable_groups
+    if n_differences < 1:
+        return
+    pixel_seconds = ramp.meta.exposure.group_time * n_differences * n_rows * n_columns
+    jumps = NOT_SEARCHED if count.jumps is None else count.jumps
+    ramp.meta.exposure.primary_cosmic_rays = 1000 * jumps / pixel_seconds
+    ramp.meta.exposure.extended_emission_events = 0.0
