@@ -34,7 +34,7 @@ class References:
     ----------
     overrides : callable
         Type to what overrides it: a path, "N/A", an open data model, or None.
-    folder : str or Path, optional
+    folder : str, Path or ReferenceFolder, optional
         Folder of reference files.
     offline : bool
         Let CRDS use its local cache only.
@@ -50,16 +50,25 @@ class References:
     def __init__(
         self,
         overrides: Callable[[str], Any] | None = None,
-        folder: str | Path | None = None,
+        folder: str | Path | ReferenceFolder | None = None,
         offline: bool = False,
         cache: ReferenceCache | None = None,
     ) -> None:
         self._overrides = overrides or (lambda reftype: None)
-        self._folder = None if folder is None else ReferenceFolder(folder)
+        self._folder = ReferenceFolder(folder) if isinstance(folder, str | Path) else folder
         self._offline = offline
         self._cache = ReferenceCache(0) if cache is None else cache
         self._found: dict[Hashable, str] = {}
         self.names_used: dict[str, str] = {}
+
+    def with_overrides(self, overrides: Callable[[str], Any]) -> References:
+        """Return the same references with other overrides: for another step of the same call.
+
+        What was found and what is kept is shared, `names_used` is not.
+        """
+        other = References(overrides, self._folder, self._offline, self._cache)
+        other._found = self._found
+        return other
 
     def find(self, reftype: str, meta: Any, *, optional: bool = False) -> Any:
         """Find the reference of a type for an exposure.
@@ -270,8 +279,7 @@ def _cache_key(
         status = os.stat(found)
     except OSError as why:
         raise ReferenceFileError(f"{found}: cannot be read ({why.strerror})") from None
-    facts = tuple(exposure.keywords.get(k) for k in ("INSTRUME", "NFRAMES", "GROUPGAP"))
-    parts = tuple(exposure.keywords.get(k) for k in ("INTSTART", "INTEND", "NINTS"))
-    readout = (*asked, *facts, *parts) if reftype in ("dark", "reset") else asked[-2:]
+    facts = tuple(exposure.keywords.get(k) for k in ("NFRAMES", "GROUPGAP", "INTSTART"))
+    readout = (*asked, *facts) if reftype in ("dark", "reset") else asked[-2:]
     where = getattr(device, "name", "cpu")
     return found, status.st_mtime_ns, status.st_size, reftype, region, readout, where

@@ -34,7 +34,6 @@ PLACES: Mapping[str, str] = {
     "SUBSIZE1": "subarray.xsize",
     "SUBSIZE2": "subarray.ysize",
     "INTSTART": "exposure.integration_start",
-    "INTEND": "exposure.integration_end",
     "DATE-OBS": "observation.date",
     "TIME-OBS": "observation.time",
     "REFTYPE": "reftype",

@@ -33,8 +33,8 @@ def needed_planes(
     if reftype == "dark":
         return _dark(reference, exposure, shape)
     if reftype == "reset":
-        last = exposure.keywords.get("INTEND") or exposure.keywords.get("NINTS") or shape[0]
-        return max(int(last), shape[0]), shape[1]
+        before = int(exposure.keywords.get("INTSTART") or 1) - 1
+        return before + shape[0], shape[1]
     return None
 
 
