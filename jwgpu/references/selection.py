@@ -99,7 +99,7 @@ def compare(
     for keyword in SELECTORS.get(reftype, {}).get(exposure.instrument, _ANY_TYPE):
         found = _weight(keyword, reference, exposure.keywords.get(keyword))
         if found is None:
-            stated = " or ".join(_values(keyword, reference))
+            stated = " or ".join(sorted(_values(keyword, reference)))
             return f"{keyword} is {stated}, not {exposure.keywords.get(keyword)}"
         weight += found
     covered = stated_region(reference)
