@@ -147,4 +147,5 @@ def share_cosmic_rays(events: NDArray[np.void], settings: Settings) -> NDArray[n
     # Charge that would show in a reference pixel is lost.
     blind = reference_pixels(settings.camera, settings.place)[spread["y"], spread["x"]]
     spread = spread[~blind]
-    return spread[np.argsort(spread["frame"], kind="stable")]
+    by_frame: NDArray[np.void] = spread[np.argsort(spread["frame"], kind="stable")]
+    return by_frame
