@@ -82,10 +82,8 @@ def context_in_use(offline: bool = False) -> str | None:
 
 def _ask_server(reftypes: tuple[str, ...], parameters: dict[str, Any]) -> dict[str, str]:
     import crds
-    from crds.core import crds_cache_locking
 
-    with crds_cache_locking.get_cache_lock():
-        found = crds.getreferences(parameters, reftypes=reftypes, observatory="jwst")
+    found = crds.getreferences(parameters, reftypes=reftypes, observatory="jwst")
     for reftype, path in found.items():
         # The package only logs it when a download fails, and answers with the path all the same.
         if "NOT FOUND" not in path and not os.path.isfile(path):
