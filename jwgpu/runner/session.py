@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jwgpu.backends import Device, get_device
 from jwgpu.runner import progress
 
 if TYPE_CHECKING:
-    from jwgpu.references import References
+    from jwgpu.references import References, ReferenceCache
+
+#: Decoded references that the runs of one call share; None outside of `keeping_references`.
+_shared_cache: ContextVar[Any] = ContextVar("shared_cache", default=None)
 
 
 @dataclass
@@ -22,17 +26,14 @@ class Session:
     ----------
     device : Device
         Where the arrays live.
-    references : Path or None
-        Folder of reference files; None for CRDS.
-    offline : bool
-        Whether CRDS may only use its cache.
+    references : References
+        Where reference files come from; a step asks with its own overrides.
     observer : Progress
         Who is told of the progress.
     """
 
     device: Device
-    references: Path | None = None
-    offline: bool = False
+    references: References
     observer: progress.Progress = field(default_factory=progress.current)
 
     @classmethod
@@ -43,15 +44,31 @@ class Session:
         ------
         DeviceError
             If the device cannot be used.
+        ReferenceFileError
+            If the folder of references cannot be read.
         """
         from jwgpu.kernels.compiled import set_threads
-
-        set_threads(step.threads)
-        folder = Path(step.references).expanduser() if step.references else None
-        return cls(get_device(step.device), folder, step.offline)
-
-    def references_with(self, override: Callable[[str], Any]) -> References:
-        """Return where references come from, for a step with these overrides."""
         from jwgpu.references import References
 
-        return References(override, folder=self.references, offline=self.offline)
+        set_threads(step.threads)
+        source = References(None, step.references, step.offline, _cache())
+        return cls(get_device(step.device), source)
+
+
+@contextmanager
+def keeping_references() -> Iterator[None]:
+    """Keep decoded references between the runs within this context, for calls of many exposures."""
+    from jwgpu.references import BETWEEN_EXPOSURES, ReferenceCache
+
+    token = _shared_cache.set(ReferenceCache(BETWEEN_EXPOSURES))
+    try:
+        yield
+    finally:
+        _shared_cache.reset(token)
+
+
+def _cache() -> ReferenceCache:
+    from jwgpu.references import WITHIN_EXPOSURE, ReferenceCache
+
+    kept = _shared_cache.get()
+    return ReferenceCache(WITHIN_EXPOSURE) if kept is None else kept

@@ -168,31 +168,30 @@ class CalibrationStep(stpipe.Step):
         ReferenceFileError
             If one is missing.
         """
-        found = self.session.references_with(self.get_ref_override)
+        source = self.session.references.with_overrides(self.get_ref_override)
+        source.prefetch(self.reference_classes, meta)
         for reftype in self.reference_classes:
-            found.find(reftype, meta)
+            source.find(reftype, meta, optional=reftype in self.optional_references)
 
     def _load_references(self, exposure: Any) -> dict[str, Any]:
-        source = self.session.references_with(self.get_ref_override)
+        source = self.session.references.with_overrides(self.get_ref_override)
         used = {}
         for reftype in self.reference_classes:
             used[reftype] = source.load(
-                reftype, exposure.meta, exposure.data.shape, self.session.device
+                reftype,
+                exposure.meta,
+                exposure.data.shape,
+                self.session.device,
+                optional=reftype in self.optional_references,
             )
             provenance.record_reference(exposure.meta, reftype, source.names_used[reftype])
-        missing = [
-            name
-            for name, value in used.items()
-            if value is None and name not in self.optional_references
-        ]
+        missing = [name for name in set(used) - self.optional_references if used[name] is None]
         if missing and self.is_skipped_without_references:
-            raise SkipStep(
-                f"there is no {' or '.join(missing).upper()} reference for this exposure"
-            )
+            raise SkipStep(f"it needs a {missing[0].upper()} reference, and that is N/A")
         if missing:
             raise ReferenceFileError(
                 f"{exposure.meta.filename}: {self.class_alias} needs a {missing[0].upper()} "
-                f"reference, and there is none: give --override_{missing[0]}=FILE"
+                f"reference, and that is N/A: give --override_{missing[0]}=FILE"
             )
         return used
 
