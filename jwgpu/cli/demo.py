@@ -162,7 +162,7 @@ def demo(output_dir: str, threads: int, debug: bool, **given: Any) -> int:
     from jwgpu.simulate import make_dataset
 
     messages.debugging = debug
-    settings = {"subarray": "SUB640", "seed": 1} if not given.get("instrument") else {"seed": 1}
+    settings = {"subarray": "SUB320", "seed": 1} if not given.get("instrument") else {"seed": 1}
     settings |= {name: value for name, value in given.items() if value is not None}
     folder = Path(output_dir)
     with told("simulating an exposure and its reference files"):

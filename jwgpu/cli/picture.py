@@ -34,7 +34,7 @@ def draw(dataset: Dataset, made: Calibrated, verdict: Verdict, file: Path) -> No
 
     height, width = made.rate.shape
     is_wide = width > 2.5 * height
-    figure = Figure(figsize=(12, 11 if not is_wide else 9), facecolor=PAPER, layout="constrained")
+    figure = Figure(figsize=(12, 10.5 if not is_wide else 9), facecolor=PAPER, layout="constrained")
     FigureCanvasAgg(figure)
     rows, columns = (4, 1) if is_wide else (2, 2)
     raw_axes, rate_axes, flag_axes, truth_axes = figure.subplots(rows, columns).ravel()
@@ -69,13 +69,19 @@ def _image(axes: Any, image: Any, title: str, unit: str) -> None:
     low, middle, high = np.percentile(finite, (1, 50, 99.7)) if finite.size else (0.0, 0.5, 1.0)
     spread = max(float(middle - low), 1e-6 * max(abs(float(high)), 1.0))
     # The stretch is linear within a few times the spread of the background, relative to it.
-    norm = AsinhNorm(linear_width=3 * spread, vmin=low - middle, vmax=max(high - middle, spread))
+    top = max(float(high - middle), spread)
+    norm = AsinhNorm(linear_width=3 * spread, vmin=low - middle, vmax=top)
     drawn = axes.imshow(
         image - middle, origin="lower", cmap="cividis", norm=norm, interpolation="nearest"
     )
     _frame(axes, title)
-    bar = axes.figure.colorbar(drawn, ax=axes, shrink=0.85, pad=0.02)
-    bar.set_label(f"{unit} above the median ({middle:.4g})", color=INK)
+    marks = [0.0, top / 10, top]
+    bar = axes.figure.colorbar(drawn, ax=axes, shrink=0.85, pad=0.02, ticks=marks)
+    bar.ax.set_yticklabels(
+        [f"{middle + mark:.0f}" if top > 10 else f"{middle + mark:.3g}" for mark in marks]
+    )
+    bar.minorticks_off()
+    bar.set_label(unit, color=INK)
     bar.ax.tick_params(colors=INK, labelsize=8)
 
 
@@ -107,8 +113,11 @@ def _flags(axes: Any, made: Calibrated) -> None:
             Patch(facecolor=colour, edgecolor=GRID, label=f"{name}  {share:.1f} %")
             for colour, name, share in zip(FLAG_COLOURS, FLAG_NAMES, shares, strict=True)
         ],
-        loc="upper left",
-        bbox_to_anchor=(1.02, 1.0),
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.06),
+        ncols=2,
+        columnspacing=1.2,
+        handlelength=1.2,
         frameon=False,
         labelcolor=INK,
         fontsize=9,
@@ -124,14 +133,13 @@ def _against_truth(axes: Any, dataset: Dataset, made: Calibrated, verdict: Verdi
     good = ((made.dq & DO_NOT_USE) == 0) & np.isfinite(made.rate) & (made.error > 0)
     pull = (made.rate[good] - dataset.truth.rate[good]) / made.error[good]
     edges = np.linspace(-6, 6, 97)
-    width = edges[1] - edges[0]
     axes.hist(pull, bins=edges, density=True, color=FLAG_COLOURS[1], alpha=0.85, label="pixels")
     middle = (edges[1:] + edges[:-1]) / 2
     normal = np.exp(-(middle**2) / 2) / np.sqrt(2 * np.pi)
     axes.plot(middle, normal, color=FLAG_COLOURS[2], lw=2, label="if every error is right")
     axes.set_xlim(edges[0], edges[-1])
     axes.set_xlabel("(rate - truth) / error", color=INK)
-    axes.set_ylabel(f"share of pixels per {width:.3g}", color=INK)
+    axes.set_ylabel("density of pixels", color=INK)
     axes.legend(frameon=False, labelcolor=INK, fontsize=9)
     axes.set_facecolor(PAPER)
     for side in ("top", "right"):

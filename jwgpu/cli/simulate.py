@@ -49,6 +49,7 @@ HELP: dict[str, str] = {
     "nonlinearity": "strength of the non-linear response; 0 for none",
     "ipc": "share of a charge that shows in each neighbour pixel",
     "bad_pixels": "whether there are flawed pixels",
+    "gain_factor": "gain of the exposure relative to the one the references are for",
 }
 
 
