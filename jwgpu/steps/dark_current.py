@@ -250,7 +250,7 @@ def dark_product(dark: DarkReference, match: FrameMatch, ramp: Ramp) -> Any:
 
 
 def _product_data(source: Any, match: FrameMatch, ramp: Ramp) -> Any:
-    """Return the subtracted dark with the axes of `source`: minus what the kernel leaves of zero."""
+    """Return the subtracted dark with the axes of `source`: what the kernel takes from zero."""
     xp = namespace_of(source)
     darks = source.reshape(-1, *source.shape[-3:])
     n_groups = int(ramp.data.shape[1])

@@ -29,7 +29,7 @@ class DQInitStep(RampStep):
     user_supplied_dq: str | None = param(None, help="FITS file of flags to add to the mask's")
 
     def applies_to(self, exposure: Ramp) -> None:
-        """Raise `NotYetError` for guide stars and superstripes, whose flags are laid out otherwise."""
+        """Raise `NotYetError` for guide stars and superstripes: their flags have another layout."""
         _refuse_other_layouts(exposure.meta)
 
     def correct(self, ramp: Ramp, mask: MaskReference) -> None:

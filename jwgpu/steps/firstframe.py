@@ -69,4 +69,4 @@ def _flag_first_group_of_faint_pixels(ramp: Ramp) -> None:
         groups[0, ...] = xp.where(is_bright, groups[0, ...], groups[0, ...] | DO_NOT_USE)
     ramp.pixeldq[...] = xp.where(is_kept, ramp.pixeldq | FLUX_ESTIMATED, ramp.pixeldq)
     is_usable = is_kept & ((ramp.pixeldq & DO_NOT_USE) == 0)
-    log.info("%d usable bright pixels keep their first group", int(xp.sum(is_usable)))
+    log.info("%d usable bright pixels keep their first group", int(xp.count_nonzero(is_usable)))

@@ -122,7 +122,7 @@ def _flag_first_groups(ramp: Ramp, integrations: range, skip: int) -> _BackedOff
             flagged = groups[group, ...] | DO_NOT_USE
             groups[group, ...] = xp.where(kept < skip - group, flagged, groups[group, ...])
     ramp.pixeldq[...] = xp.where(keeps_some, ramp.pixeldq | FLUX_ESTIMATED, ramp.pixeldq)
-    counts = _BackedOff(int(xp.sum(keeps_some)), int(xp.sum(keeps_first)))
+    counts = _BackedOff(int(xp.count_nonzero(keeps_some)), int(xp.count_nonzero(keeps_first)))
     log.info("%d pixels saturate early and lose fewer groups", counts.some_groups)
     return counts
 

@@ -22,8 +22,13 @@ def expected(data: np.ndarray, dark: np.ndarray, n_averaged: int, step: int) -> 
 
 @settings(max_examples=40, deadline=None)
 @given(
-    st.integers(1, 3), st.integers(1, 5), st.integers(1, 9), st.integers(1, 9),
-    st.integers(1, 4), st.integers(0, 3), st.integers(0, 2**31),
+    st.integers(1, 3),
+    st.integers(1, 5),
+    st.integers(1, 9),
+    st.integers(1, 9),
+    st.integers(1, 4),
+    st.integers(0, 3),
+    st.integers(0, 2**31),
 )
 def test_equals_array_code(
     ints: int, groups: int, rows: int, columns: int, n_averaged: int, gap: int, seed: int

@@ -88,7 +88,7 @@ def ours(step_class: Any, model: Any, *references: Any, **parameters: Any) -> tu
 
 
 def assert_same(ramp: Ramp, model: Any, rtol: float = 1e-5) -> None:
-    """Assert that all arrays of `ramp` are those of `model`: flags exactly, floats within `rtol`."""
+    """Assert that `ramp` has the arrays of `model`: flags exactly, floats within `rtol`."""
     np.testing.assert_array_equal(ramp.groupdq, model.groupdq)
     np.testing.assert_array_equal(ramp.pixeldq, model.pixeldq)
     assert ramp.groupdq.dtype == np.uint8

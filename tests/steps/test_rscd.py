@@ -74,7 +74,10 @@ def test_equals_official(ints: int, groups: int, has_saturation: bool, tmp_path:
 @pytest.mark.parametrize("ints", [1, 3])
 def test_segments_equal_official(start: int, ints: int, tmp_path: Path) -> None:
     model = exposure(
-        (ints, 10, 8, 10), "MIRIMAGE", nints=20, integration_start=start,
+        (ints, 10, 8, 10),
+        "MIRIMAGE",
+        nints=20,
+        integration_start=start,
         integration_end=start + ints - 1,
     )
     saturate(model, start)
@@ -82,10 +85,12 @@ def test_segments_equal_official(start: int, ints: int, tmp_path: Path) -> None:
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
-    first=st.integers(0, 7), others=st.integers(0, 7), groups=st.integers(3, 12),
+    first=st.integers(0, 7),
+    others=st.integers(0, 7),
+    groups=st.integers(3, 12),
     seed=st.integers(0, 2**31),
 )
 def test_any_flags_equal_official(

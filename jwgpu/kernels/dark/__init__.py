@@ -45,8 +45,6 @@ def subtract_dark(
     """
     body = implementation(__name__, data, dark)
     if n_extrapolated:
-        body.subtract_extrapolated_dark(
-            data, dark, int(n_averaged), int(step), int(n_extrapolated)
-        )
+        body.subtract_extrapolated_dark(data, dark, int(n_averaged), int(step), int(n_extrapolated))
     else:
         body.subtract_dark(data, dark, int(n_averaged), int(step))

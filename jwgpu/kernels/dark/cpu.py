@@ -89,6 +89,4 @@ def subtract_extrapolated_dark(
 ) -> None:
     """See the package."""
     n_frames = int(dark.shape[0]) + n_extrapolated
-    over_rows(
-        subtract_extrapolated_rows, data.shape[2], data, dark, n_averaged, step, n_frames
-    )
+    over_rows(subtract_extrapolated_rows, data.shape[2], data, dark, n_averaged, step, n_frames)
