@@ -12,7 +12,7 @@ from jwgpu.backends import Device, get_device
 from jwgpu.runner import progress
 
 if TYPE_CHECKING:
-    from jwgpu.references import References, ReferenceCache
+    from jwgpu.references import ReferenceCache, References
 
 #: Decoded references that the runs of one call share; None outside of `keeping_references`.
 _shared_cache: ContextVar[Any] = ContextVar("shared_cache", default=None)
