@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from jwgpu.backends import namespace_of
@@ -228,7 +229,16 @@ def dark_product(dark: DarkReference, match: FrameMatch, ramp: Ramp) -> Any:
     DarkModel or DarkMIRIModel
         As read, with NaN as zero, if no averaging is needed; else the averaged dark. Integrations
         of the dark that the exposure does not have are then zero. Without ERR.
+
+    Raises
+    ------
+    ReferenceFileError
+        If the dark was given as an open model: there is no file to read.
     """
+    if not Path(dark.path).is_file():
+        raise ReferenceFileError(
+            f"{dark.path} is not a file, which dark_output needs: give the DARK reference as one"
+        )
     from stdatamodels.jwst import datamodels
 
     if ramp.meta.instrument.name == "MIRI":

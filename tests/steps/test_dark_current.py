@@ -224,6 +224,12 @@ def test_saved_dark_equals_official(
         assert mine[0].header["FILENAME"] == "ours_dark.fits"
 
 
+def test_dark_that_is_no_file_cannot_be_saved() -> None:
+    dark = dark_of(5, path="an open model")
+    with pytest.raises(ReferenceFileError, match="an open model is not a file"):
+        ours(DarkCurrentStep, exposure((1, 4, *IMAGE)), dark, dark_output="dark.fits")
+
+
 def test_subtracts_what_a_simulated_detector_gathered() -> None:
     rate = np.linspace(0.1, 5.0, IMAGE[0] * IMAGE[1], dtype=np.float32).reshape(IMAGE)
     frames = rate * np.arange(60, dtype=np.float32)[:, None, None]
