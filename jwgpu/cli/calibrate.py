@@ -184,6 +184,14 @@ def _over_parameter_reference(step_class: Any, config: Any, file: str) -> Any:
     """Put a configuration over the parameter reference that CRDS has for an exposure."""
     from stpipe import config_parser
 
+    from jwgpu.references import crds_source
+
+    without = "use --disable-crds-steppars, --references DIR or --offline"
+    if crds_source.context_in_use() is None:
+        raise ReferenceFileError(
+            f"{file}: CRDS, which is asked for parameters first, does not answer: set CRDS_PATH and "
+            f"CRDS_SERVER_URL (see jwgpu doctor), or {without}"
+        )
     try:
         reference = step_class.get_config_from_reference(file)
     except (Exception, SystemExit) as error:
@@ -191,8 +199,7 @@ def _over_parameter_reference(step_class: Any, config: Any, file: str) -> Any:
             raise
         reason = messages.one_line(str(error)) or type(error).__name__
         raise ReferenceFileError(
-            f"{file}: no parameter reference from CRDS ({reason}): check CRDS_SERVER_URL, "
-            "or use --disable-crds-steppars, --references DIR or --offline"
+            f"{file}: no parameter reference from CRDS ({reason}): try again, or {without}"
         ) from error
     config_parser.merge_config(reference, config)
     return reference

@@ -112,9 +112,9 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Format one record."""
         time = datetime.fromtimestamp(record.created).strftime("%Y-%m-%d %H:%M:%S")
-        step = getattr(record, "step", None)
-        where = f"{step}: " if step else ""
-        text = f"{time} {record.levelname} {where}{message_of(record)}"
+        step, message = getattr(record, "step", None), message_of(record)
+        where = f"{step}: " if step and not message.startswith(step) else ""
+        text = f"{time} {record.levelname} {where}{message}"
         if record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
         return text
@@ -140,9 +140,11 @@ class JsonFormatter(logging.Formatter):
 
 
 def message_of(record: logging.LogRecord) -> str:
-    """Return the text of a record; of a Python warning without its source line."""
-    text = record.getMessage().rstrip()
-    return text.splitlines()[0] if record.name == "py.warnings" and text else text
+    """Return the text of a record: of a Python warning without its source line, of crds as one."""
+    text = record.getMessage().strip()
+    if record.name == "py.warnings":
+        return text.partition("\n")[0]
+    return " ".join(text.split()) if record.name == "CRDS" else text
 
 
 def handlers_for(options: LogOptions, console: Any = None) -> list[logging.Handler]:

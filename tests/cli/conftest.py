@@ -8,6 +8,7 @@ import pytest
 import toy_pipeline as toy
 
 from jwgpu.cli import main, messages
+from jwgpu.references import crds_source
 from jwgpu.steps import registry
 
 
@@ -29,6 +30,8 @@ def jwgpu(
     monkeypatch.setattr(registry, "PIPELINES", (pipeline,))
     monkeypatch.setattr(registry, "ENTRIES", (pipeline, step))
     monkeypatch.setattr(messages, "debugging", False)
+    # No test of the command line asks CRDS; the toy answers in its place.
+    monkeypatch.setattr(crds_source, "context_in_use", lambda offline=False: "jwst_0000.pmap")
     monkeypatch.delenv("STPIPE_DISABLE_CRDS_STEPPARS", raising=False)
     monkeypatch.chdir(tmp_path)
     toy.ToyPipeline.seen.clear()

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import toy_pipeline as toy
 
+from jwgpu.references import crds_source
+
 
 def parameters_of_last_run() -> dict:
     return toy.ToyPipeline.seen[-1]
@@ -221,6 +223,15 @@ def test_crds_that_ends_the_process_becomes_an_error(jwgpu, exposure, monkeypatc
     outcome = jwgpu("toy1", exposure("a_uncal.fits"))
     assert outcome.status == 1
     assert "--disable-crds-steppars" in outcome.err
+
+
+def test_crds_that_does_not_answer_is_said(jwgpu, exposure, monkeypatch):
+    monkeypatch.setattr(crds_source, "context_in_use", lambda: None)
+    outcome = jwgpu("toy1", exposure("a_uncal.fits"))
+    assert outcome.status == 1
+    assert "does not answer" in outcome.err
+    assert outcome.err.count("\n") == 1
+    assert not toy.ToyPipeline.seen
 
 
 def test_parameters_saved_and_read_again(jwgpu, exposure):
