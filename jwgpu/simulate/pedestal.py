@@ -63,8 +63,8 @@ def pink_noise(rng: np.random.Generator, length: int, series: int) -> NDArray[np
     frequencies = np.arange(length // 2 + 1, dtype=np.float64)
     frequencies[0] = np.inf
     amplitude = frequencies**-0.5
-    # Each component's real and imaginary part carry half its power, on both sides of zero.
-    amplitude *= length / np.sqrt(2.0 * 2.0 * np.sum(amplitude**2) / 2.0) / np.sqrt(2.0)
+    # Of unit variance: each frequency adds (2 / length)^2 of its amplitude squared.
+    amplitude *= 0.5 * length / np.sqrt(np.sum(amplitude**2))
     spectrum = rng.standard_normal((frequencies.size, series)) * amplitude[:, None] + 0j
     spectrum.imag = rng.standard_normal((frequencies.size, series)) * amplitude[:, None]
     return np.fft.irfft(spectrum, n=length, axis=0).astype(np.float32)
