@@ -17,7 +17,6 @@ from jwgpu.references.folder import ReferenceFolder
 from jwgpu.references.planes import needed_planes
 from jwgpu.references.selection import stated_region
 from jwgpu.references.sources import Source, name_of_model, open_source
-from jwgpu.references.types import Reference
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +39,8 @@ class References:
         Let CRDS use its local cache only.
     cache : ReferenceCache, optional
         Keeps decoded references; shared by the exposures of a call.
+    threads : int
+        Threads to read a file with.
 
     Attributes
     ----------
@@ -53,11 +54,13 @@ class References:
         folder: str | Path | ReferenceFolder | None = None,
         offline: bool = False,
         cache: ReferenceCache | None = None,
+        threads: int = 1,
     ) -> None:
         self._overrides = overrides or (lambda reftype: None)
         self._folder = ReferenceFolder(folder) if isinstance(folder, str | Path) else folder
         self._offline = offline
         self._cache = ReferenceCache(0) if cache is None else cache
+        self._threads = threads
         self._found: dict[Hashable, str] = {}
         self.names_used: dict[str, str] = {}
 
@@ -66,7 +69,7 @@ class References:
 
         What was found and what is kept is shared, `names_used` is not.
         """
-        other = References(overrides, self._folder, self._offline, self._cache)
+        other = References(overrides, self._folder, self._offline, self._cache, self._threads)
         other._found = self._found
         return other
 
@@ -174,7 +177,10 @@ class References:
         kept = None if key is None else self._cache.get(key)
         if kept is not None:
             return kept
-        reference = _read(found, reftype, exposure, region, asked)
+        with open_source(found, self._threads) as source:
+            _check_kind(source, reftype, exposure)
+            needed = needed_planes(reftype, source.header, exposure, asked)
+            reference = decode(Decoding(source, reftype, exposure, region, needed))
         if device is not None:
             for name, array in arrays_of(reference).items():
                 setattr(reference, name, device.send(array))
@@ -234,15 +240,6 @@ class References:
                 f"{exposure.name}: {why}; set override_{reftype} to a file (or to N/A)"
             ) from None
         return answers[reftype]
-
-
-def _read(
-    found: Any, reftype: str, exposure: Exposure, region: Region, asked: tuple[int, ...]
-) -> Reference:
-    with open_source(found) as source:
-        _check_kind(source, reftype, exposure)
-        planes = needed_planes(reftype, source.header, exposure, asked)
-        return decode(Decoding(source, reftype, exposure, region, planes))
 
 
 def _check_kind(source: Source, reftype: str, exposure: Exposure) -> None:

@@ -35,8 +35,9 @@ class Source(Protocol):
 class FitsSource:
     """A reference in a FITS file."""
 
-    def __init__(self, file: FitsFile) -> None:
+    def __init__(self, file: FitsFile, threads: int = 1) -> None:
         self._file = file
+        self._threads = threads
         self.path = file.path
         self.header: Mapping[str, Any] = header_values(file.primary)
 
@@ -47,7 +48,7 @@ class FitsSource:
 
     def array(self, name: str, dtype: Any, cut: Cut | None, planes: Planes | None) -> Array:
         """Read an image, or a part of it."""
-        return self._file.read_array(name, dtype, cut=cut, planes=planes)
+        return self._file.read_array(name, dtype, cut=cut, planes=planes, threads=self._threads)
 
     def table(self, name: str) -> Mapping[str, Array] | None:
         """Read a table."""
@@ -106,7 +107,7 @@ def name_of_model(model: Any) -> str:
 
 
 @contextmanager
-def open_source(reference: Any) -> Iterator[Source]:
+def open_source(reference: Any, threads: int = 1) -> Iterator[Source]:
     """Open a reference for reading: a path, or a model that is open already (and stays so).
 
     Raises
@@ -120,7 +121,7 @@ def open_source(reference: Any) -> Iterator[Source]:
     path = os.fspath(reference)
     if not path.lower().endswith((".asdf", ".json")):
         with FitsFile(path, ReferenceFileError) as file:
-            yield FitsSource(file)
+            yield FitsSource(file, threads)
         return
     from stdatamodels.jwst import datamodels
 
