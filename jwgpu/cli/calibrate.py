@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from jwgpu.cli import inputs, logs, messages, options, parameters, progress
+from jwgpu.cli import inputs, logs, messages, options, parameters, progress, startup
 from jwgpu.errors import ParameterError, ReferenceFileError
 from jwgpu.steps import registry
 
@@ -48,7 +48,8 @@ class Request:
 
 def command_of(entry: registry.Entry) -> click.Command:
     """Make the command of a pipeline or step, with every parameter as an option."""
-    step_class = registry.load(entry)
+    with startup.quick_imports():
+        step_class = registry.load(entry)
     found = parameters.parameters_of(step_class)
 
     def callback(files: tuple[str, ...], **given: Any) -> int:
@@ -189,8 +190,8 @@ def _over_parameter_reference(step_class: Any, config: Any, file: str) -> Any:
     without = "use --disable-crds-steppars, --references DIR or --offline"
     if crds_source.context_in_use() is None:
         raise ReferenceFileError(
-            f"{file}: CRDS, which is asked for parameters first, does not answer: set CRDS_PATH and "
-            f"CRDS_SERVER_URL (see jwgpu doctor), or {without}"
+            f"{file}: CRDS, which is asked for parameters first, does not answer: "
+            f"set CRDS_PATH and CRDS_SERVER_URL (see jwgpu doctor), or {without}"
         )
     try:
         reference = step_class.get_config_from_reference(file)

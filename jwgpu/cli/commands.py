@@ -69,8 +69,11 @@ class Commands(click.Group):
             from jwgpu.cli.parameters import entry_of_file
 
             return self.resolve_command(ctx, [entry_of_file(name).alias, "-c", *args])
-        if name.startswith("-") or self.get_command(ctx, name) is not None:
+        if name.startswith("-"):
             return super().resolve_command(ctx, args)
+        command = self.get_command(ctx, name)
+        if command is not None:
+            return command.name, command, args[1:]
         if name.lower().endswith(PARAMETER_FILES):
             raise click.UsageError(f"{name}: there is no such parameter file")
         hint = messages.closest(spell(name), self.list_commands(ctx)) or "see jwgpu --help"
