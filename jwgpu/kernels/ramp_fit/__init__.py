@@ -15,7 +15,8 @@ class Timing(NamedTuple):
     group_time, frame_time : float
         From one group, or frame, to the next, in s.
     nframes, groupgap, drop_frames : int
-        Frames averaged in a group, dropped between groups, and dropped at the start of an integration.
+        Frames averaged in a group, dropped between groups, and dropped at the start of an
+        integration.
     """
 
     group_time: float
@@ -33,8 +34,8 @@ class Fit(NamedTuple):
     data, err : array, float32
         Count rate and its error, in DN/s. NaN where no rate is known.
     dq : array, uint32
-        The pixel's flags and what its groups add: SATURATED, JUMP_DET, PERSISTENCE if one group has it (of one
-        integration), DO_NOT_USE if no group (no integration) is usable, NO_GAIN_VALUE.
+        The pixel's flags and what its groups add: SATURATED, JUMP_DET and PERSISTENCE where any
+        group has it, DO_NOT_USE where no group is usable, NO_GAIN_VALUE.
     var_poisson, var_rnoise : array, float32
         Variance by photon and by read noise, in (DN/s)^2; 0 where no rate is known.
     """
@@ -52,8 +53,9 @@ class Segments(NamedTuple):
     Attributes
     ----------
     slope, sigslope, var_poisson, var_rnoise, yint, sigyint, weights : array, (ints, segments, y, x)
-        Slope in DN/s, its error (in DN a group, without photon noise), its variances in (DN/s)^2, the signal at group
-        zero and its error in DN, and the reciprocal of ``var_rnoise``.
+        Slope in DN/s, its error without photon noise in electron a group, its variances in
+        (DN/s)^2, the signal at group zero in DN, its error in electron, and the reciprocal of
+        ``var_rnoise``.
     pedestal : array, (ints, y, x)
         First sample less the rate times the groups read before it, in DN.
     crmag : array, (ints, jumps, y, x)
@@ -87,9 +89,10 @@ def fit_ramps(
 ) -> tuple[Fit, Fit, Segments | None]:
     """Fit a straight line to each segment of each ramp, and combine them.
 
-    A segment is a run of unflagged groups (PERSISTENCE does not count), together with the jump before it; single
-    groups are used only where there is nothing longer. Samples are weighted by their distance from the segment's middle
-    to a power that grows with signal to noise. Segments are combined with the weights of read noise alone.
+    A segment is a run of unflagged groups (PERSISTENCE does not count), together with the jump
+    before it; single groups are used only where there is nothing longer. Samples are weighted by
+    their distance from the segment's middle to a power that grows with signal to noise. Segments
+    are combined with the weights of read noise alone.
 
     Parameters
     ----------
@@ -100,21 +103,23 @@ def fit_ramps(
     pixeldq : array, (y, x) uint32
         Flags of the pixels.
     gain : array, (y, x) float32
-        In electron/DN. Where it is NaN or not positive there is no rate, and NO_GAIN_VALUE is flagged.
+        In electron/DN. Where it is NaN or not positive there is no rate, and NO_GAIN_VALUE is
+        flagged.
     readnoise : array, (y, x) float32
         Noise of the difference of two frames, in DN.
     timing : Timing
         When the detector was read.
     groups : (int, int), optional
-        First group to use and the one after the last; all if not given. Where groups are left out at the start,
-        a jump in the first one that remains counts for nothing.
+        First group to use and the one after the last; all if not given. Where groups are left out
+        at the start, a jump in the first one that remains counts for nothing.
     zeroframe : array, (ints, y, x) float32, optional
-        First frame in DN, 0 where saturated: replaces the first group of ramps that have no good group, if single
-        groups are not suppressed.
+        First frame in DN, 0 where saturated: replaces the first group of ramps that have no good
+        group, if single groups are not suppressed.
     average_dark_current : array, (y, x) float32, optional
         Adds to the photon noise, in DN/s as the rate does.
     suppress_one_group : bool
-        Give no rate where a ramp has a single good group (ignored if the exposure has one group only).
+        Give no rate where a ramp has a single good group; ignored if the exposure has one group
+        only.
     save_segments : bool
         Return the third result.
 
@@ -127,7 +132,8 @@ def fit_ramps(
 
     Notes
     -----
-    Optimal weights: Fixsen et al. 2000, PASP 112, 1350. Equations: JWST calibration documents, "Ramp Fitting".
+    Optimal weights: Fixsen et al. 2000, PASP 112, 1350. Equations: JWST calibration documents,
+    "Ramp Fitting".
     """
     body = implementation(
         __name__, data, groupdq, pixeldq, gain, readnoise, zeroframe, average_dark_current

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jwgpu.kernels.compiled import compiled
-from jwgpu.kernels.ramp_fit.segment_cpu import Pixel, Setup
+from jwgpu.kernels.ramp_fit.segment_cpu import Setup
 from jwgpu.models.flags import DO_NOT_USE, JUMP_DET, NO_GAIN_VALUE
 
 #: Bytes of samples and flags that are gathered at once, to stay in the cache.
@@ -30,31 +30,42 @@ class Exposure(NamedTuple):
 class Block(NamedTuple):
     """Some pixels of one row, and memory to work on them; one for each thread."""
 
-    samples: Any  # (x, ints, groups) float32
-    flags: Any  # (x, ints, groups) uint8
-    zeroframe: Any  # (x, ints) float32
-    tally: Any  # (ints, 4) int64, see prepare_ramp
-    ordered: Any  # (groups,) float64
+    samples: Any  # (ints, groups, x) float32
+    flags: Any  # (ints, groups, x) uint8
+    zeroframe: Any  # (ints, x) float32
+    pixels: Any  # (gain, noise, dark; x) float64
+    pixeldq: Any  # (x,) uint32
+    stock: Any  # (4, ints, x) int32: flags of any group; saturated groups; unusable groups;
+    # when a segment of a single group was exposed (WHOLE_GROUP, FIRST_READ or FRAME_ZERO)
+    steps: Any  # (groups, x) float64
+    known: Any  # (x,) int64
+    rates: Any  # (x,) float64
+    median: Any  # (x,) float64: estimated rate, in DN/s
     bounds: Any  # (groups, 2) int64, see find_segments
 
 
 @compiled
 def make_block(ints: int, groups: int) -> Block:
     """Allocate a block."""
-    width = min(max(_BLOCK_BYTES // (5 * ints * groups), 16), 256)
+    width = min(max(_BLOCK_BYTES // (5 * ints * groups) // 16 * 16, 16), 256)
     return Block(
-        np.empty((width, ints, groups), np.float32),
-        np.empty((width, ints, groups), np.uint8),
-        np.zeros((width, ints), np.float32),
-        np.empty((ints, 4), np.int64),
-        np.empty(groups, np.float64),
+        np.empty((ints, groups, width), np.float32),
+        np.empty((ints, groups, width), np.uint8),
+        np.empty((ints, width), np.float32),
+        np.empty((3, width), np.float64),
+        np.empty(width, np.uint32),
+        np.empty((4, ints, width), np.int32),
+        np.empty((groups, width), np.float64),
+        np.empty(width, np.int64),
+        np.empty(width, np.float64),
+        np.empty(width, np.float64),
         np.empty((groups, 2), np.int64),
     )
 
 
 @compiled
-def gather(y: int, first: int, stop: int, exposure: Exposure, setup: Setup, block: Block) -> None:
-    """Copy the ramps of columns ``first:stop`` of one row.
+def gather(y: int, left: int, width: int, exposure: Exposure, setup: Setup, block: Block) -> None:
+    """Copy `width` columns of one row from column `left` on.
 
     Where groups are left out at the start, a jump in the first that remains counts for nothing.
     """
@@ -62,30 +73,30 @@ def gather(y: int, first: int, stop: int, exposure: Exposure, setup: Setup, bloc
     groupdq = exposure.groupdq
     samples = block.samples
     flags = block.flags
-    _, ints, groups = samples.shape
+    stock = block.stock
+    ints, groups, _ = samples.shape
     for i in range(ints):
+        for x in range(width):
+            stock[0, i, x] = 0
         for g in range(groups):
-            for x in range(stop - first):
-                samples[x, i, g] = data[i, setup.first_group + g, y, first + x]
-            for x in range(stop - first):
-                flags[x, i, g] = groupdq[i, setup.first_group + g, y, first + x]
-        if setup.first_group > 0:
-            for x in range(stop - first):
-                flags[x, i, 0] &= np.uint8(0xFF & ~JUMP_DET)
+            ignored = JUMP_DET if g == 0 and setup.first_group > 0 else 0
+            for x in range(width):
+                samples[i, g, x] = data[i, setup.first_group + g, y, left + x]
+            for x in range(width):
+                flag = groupdq[i, setup.first_group + g, y, left + x] & np.uint8(0xFF ^ ignored)
+                flags[i, g, x] = flag
+                stock[0, i, x] |= flag
         if setup.has_zeroframe:
-            for x in range(stop - first):
-                block.zeroframe[x, i] = exposure.zeroframe[i, y, first + x]
-
-
-@compiled
-def take_pixel(
-    y: int, x: int, gain: Any, readnoise: Any, dark: Any, pixeldq: Any, setup: Setup
-) -> Pixel:
-    """Look up one pixel; the noise is rounded to float32 as in the official package."""
-    gain_here = np.float64(gain[y, x])
-    noise = np.float32(np.float64(readnoise[y, x]) * (gain_here / setup.noise_scale))
-    dq = np.int64(pixeldq[y, x])
-    if gain_here <= 0.0 or isnan(gain_here):
-        dq |= DO_NOT_USE | NO_GAIN_VALUE
-    dark_here = np.float64(dark[y, x]) if setup.has_dark else 0.0
-    return Pixel(gain_here, np.float64(noise), dark_here, dq)
+            for x in range(width):
+                block.zeroframe[i, x] = exposure.zeroframe[i, y, left + x]
+    for x in range(width):
+        gain = np.float64(exposure.gain[y, left + x])
+        noise = np.float64(exposure.readnoise[y, left + x]) * (gain / setup.noise_scale)
+        dq = exposure.pixeldq[y, left + x]
+        if gain <= 0.0 or isnan(gain):
+            dq |= np.uint32(DO_NOT_USE | NO_GAIN_VALUE)
+        block.pixeldq[x] = dq
+        block.pixels[0, x] = gain
+        # Rounded to float32 as in the official package.
+        block.pixels[1, x] = np.float64(np.float32(noise))
+        block.pixels[2, x] = np.float64(exposure.dark[y, left + x]) if setup.has_dark else 0.0

@@ -9,13 +9,14 @@ import numpy as np
 
 from jwgpu.kernels.compiled import compiled, over_rows
 from jwgpu.kernels.ramp_fit import Fit, Segments, Timing
-from jwgpu.kernels.ramp_fit.block_cpu import Exposure, gather, make_block, take_pixel
-from jwgpu.kernels.ramp_fit.flags_cpu import find_segments, prepare_ramp
+from jwgpu.kernels.ramp_fit.block_cpu import Block, Exposure, gather, make_block
+from jwgpu.kernels.ramp_fit.flags_cpu import find_segments, prepare_block
 from jwgpu.kernels.ramp_fit.segment_cpu import (
     NO_VARIANCE,
     Pixel,
     Setup,
     fit_segment,
+    inlined,
     limited,
     read_variance,
     segment_time,
@@ -26,11 +27,11 @@ from jwgpu.models.flags import CHARGELOSS, DO_NOT_USE, JUMP_DET, PERSISTENCE, SA
 _UNUSABLE = DO_NOT_USE | SATURATED
 
 
-@compiled
+@inlined
 def fit_integration(
     samples: Any,
-    x: int,
     i: int,
+    x: int,
     bounds: Any,
     count: int,
     kind: int,
@@ -51,7 +52,7 @@ def fit_integration(
     by_both = 0.0
     for s in range(count):
         slope, photons, noise = fit_segment(
-            samples, x, i, bounds[s, 0], bounds[s, 1], kind, median, pixel, setup, levers
+            samples, i, x, bounds[s, 0], bounds[s, 1], kind, median, pixel, setup, levers
         )
         slopes += slope / noise
         by_noise += 1.0 / noise
@@ -61,118 +62,196 @@ def fit_integration(
     return slopes, by_noise, by_photons, by_both
 
 
-@compiled
+@inlined
 def fit_one_ramp(
     samples: Any,
     flags: Any,
-    zeroframe: Any,
+    bounds: Any,
+    i: int,
     x: int,
+    stock: tuple[int, int, int],
+    median: float,
     pixel: Pixel,
+    dq: int,
     setup: Setup,
     levers: Any,
-    tally: Any,
-    ordered: Any,
-    bounds: Any,
-    rates: Any,
-    rates_dq: Any,
-) -> tuple[float, int, float, float, float, int]:
-    """Fit all integrations of one pixel.
+) -> tuple[float, int, float, float, float, float, float, float]:
+    """Fit one ramp.
 
     Parameters
     ----------
-    samples, flags, zeroframe, tally, ordered, bounds : array
-        See `Block`; the ramps at `x` are used, and changed.
-    rates : array, (4, ints, x) float32
-        Filled in for each integration: rate, error, variance by photons and by read noise.
-    rates_dq : array, (ints, x) uint32
-        Filled in: flags of each integration.
+    samples, flags, bounds : array
+        See `Block`; the ramp at ``i, x`` is used.
+    stock : (int, int, int)
+        Saturated groups, unusable groups, and when a single group was exposed.
+    median : float
+        Rate that the photon noise is estimated from, in DN/s.
+    dq : int
+        Flags of the pixel, and those that its groups give it.
 
     Returns
     -------
-    rate, flags, error, variance by photons, variance by read noise, flags of any group
+    rate, flags, error, variance by photons, variance by read noise
+        Of the ramp.
+    slopes, by_noise, by_photons
+        What it adds to the sums of the pixel, see `fit_integration`.
     """
-    ints, groups = flags.shape[1:]
-    median = prepare_ramp(samples, flags, zeroframe, x, setup, tally, ordered)
-    slopes = 0.0
-    by_noise = 0.0
-    by_photons = 0.0
-    seen = 0
-    lost = 0
-    saturated = 0
-    some_saturated = 0
-    for i in range(ints):
-        seen |= tally[i, 0]
-        dq = pixel.dq | tally[i, 0] & (JUMP_DET | PERSISTENCE)
-        count = 0
-        if flags[x, i, 0] & SATURATED:
-            dq |= DO_NOT_USE | SATURATED
-        elif tally[i, 2] != groups:
-            count, _ = find_segments(flags, x, i, bounds)
-        if tally[i, 2] == groups:
-            dq |= DO_NOT_USE
-            if tally[i, 1] == groups:
-                dq |= SATURATED
-        rate = 0.0
-        err = 0.0
-        var_poisson = 0.0
-        var_rnoise = 0.0
-        if count > 0:
-            sums = fit_integration(
-                samples, x, i, bounds, count, tally[i, 3], median, pixel, setup, levers
-            )
-            slopes += sums[0]
-            by_noise += sums[1]
-            by_photons += sums[2]
-            if not dq & _UNUSABLE:
-                var_rnoise = limited(1.0 / sums[1])
-                rate = sums[0] * var_rnoise
-                if sums[2] > 0.0:
-                    var_poisson = limited(1.0 / sums[2])
-                err = 1.0 / sums[3]
-                err = 0.0 if err > NO_VARIANCE else sqrt(err)
-        if dq & _UNUSABLE:
-            rate = nan
-            lost += (dq & DO_NOT_USE) != 0
-            saturated += (dq & SATURATED) != 0
-        # A ramp that saturates on the way has a rate nevertheless.
-        if tally[i, 1] > 0:
-            dq |= SATURATED
-            some_saturated = SATURATED
-        rates[0, i, x] = rate
-        rates[1, i, x] = err
-        rates[2, i, x] = var_poisson
-        rates[3, i, x] = var_rnoise
-        rates_dq[i, x] = dq
-    dq = pixel.dq | seen & (JUMP_DET | PERSISTENCE)
-    if lost == ints:
+    groups = flags.shape[1]
+    saturated, unusable, kind = stock
+    count = 0
+    if flags[i, 0, x] & SATURATED:
+        dq |= DO_NOT_USE | SATURATED
+    elif unusable != groups:
+        count, _ = find_segments(flags, i, x, bounds)
+    if unusable == groups:
         dq |= DO_NOT_USE
-    if saturated == ints:
+        if saturated == groups:
+            dq |= SATURATED
+    rate = nan if dq & _UNUSABLE else 0.0
+    if count == 0:
+        return rate, dq, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    slopes, by_noise, by_photons, by_both = fit_integration(
+        samples, i, x, bounds, count, kind, median, pixel, setup, levers
+    )
+    if dq & _UNUSABLE:
+        return rate, dq, 0.0, 0.0, 0.0, slopes, by_noise, by_photons
+    var_rnoise = limited(1.0 / by_noise)
+    var_poisson = limited(1.0 / by_photons) if by_photons > 0.0 else 0.0
+    variance = 1.0 / by_both
+    err = 0.0 if variance > NO_VARIANCE else sqrt(variance)
+    return slopes * var_rnoise, dq, err, var_poisson, var_rnoise, slopes, by_noise, by_photons
+
+
+@compiled
+def combine(
+    dq: int, lost: bool, saturated: bool, slopes: float, by_noise: float, by_photons: float
+) -> tuple[float, int, float, float, float]:
+    """Combine the integrations of one pixel.
+
+    Parameters
+    ----------
+    dq : int
+        Flags of the pixel, and those that its groups give it, but for saturation.
+    lost, saturated : bool
+        Whether all integrations are unusable, are saturated from the start.
+    slopes, by_noise, by_photons : float
+        Sums over the segments of all integrations, see `fit_integration`.
+
+    Returns
+    -------
+    rate, flags, error, variance by photons, variance by read noise
+    """
+    if lost:
+        dq |= DO_NOT_USE
+    if saturated:
         dq |= SATURATED
     if dq & _UNUSABLE:
-        return nan, dq | some_saturated, 0.0, 0.0, 0.0, seen
+        return nan, dq, 0.0, 0.0, 0.0
     var_poisson = limited(1.0 / by_photons) if by_photons > 0.0 else 0.0
     var_rnoise = limited(1.0 / by_noise) if by_noise > 0.0 else by_noise
     # Quirk: not the error that a single integration gets, where the reciprocals of both variances
     # together are summed over the segments.
     err = sqrt(var_poisson + var_rnoise)
-    return slopes * var_rnoise, dq | some_saturated, err, var_poisson, var_rnoise, seen
+    return slopes * var_rnoise, dq, err, var_poisson, var_rnoise
 
 
 @compiled
-def variance_with_lost_charge(
-    groupdq: Any,
+def fit_block(
     y: int,
-    column: int,
-    before: float,
-    x: int,
-    flags: Any,
-    tally: Any,
-    bounds: Any,
-    pixel: Pixel,
+    left: int,
+    width: int,
     setup: Setup,
-    variances: Any,
-) -> float:
-    """Work out the variance by read noise as if groups flagged CHARGELOSS had been used.
+    levers: Any,
+    block: Block,
+    sums: Any,
+    rateints: Fit,
+) -> None:
+    """Fit all ramps of a block, and write the rates of the integrations.
+
+    Parameters
+    ----------
+    y, left : int
+        Row and first column of the block.
+    sums : array, (6, x) float64
+        Filled in: slopes, by_noise and by_photons as in `fit_integration`; integrations that are
+        not usable, that are saturated from the start, that have a saturated group.
+    """
+    samples, flags, _, pixels, pixeldq, stock, _, _, _, median, bounds = block
+    data, dq, err, var_poisson, var_rnoise = rateints
+    for k in range(6):
+        for x in range(width):
+            sums[k, x] = 0.0
+    for i in range(samples.shape[0]):
+        for x in range(width):
+            column = left + x
+            pixel = Pixel(pixels[0, x], pixels[1, x], pixels[2, x])
+            fit = fit_one_ramp(
+                samples,
+                flags,
+                bounds,
+                i,
+                x,
+                (stock[1, i, x], stock[2, i, x], stock[3, i, x]),
+                median[x],
+                pixel,
+                pixeldq[x] | stock[0, i, x] & (JUMP_DET | PERSISTENCE),
+                setup,
+                levers,
+            )
+            found = fit[1]
+            sums[0, x] += fit[5]
+            sums[1, x] += fit[6]
+            sums[2, x] += fit[7]
+            sums[3, x] += (found & DO_NOT_USE) != 0
+            sums[4, x] += (found & SATURATED) != 0
+            # A ramp that saturates on the way has a rate nevertheless.
+            if stock[1, i, x] > 0:
+                found |= SATURATED
+                sums[5, x] += 1
+            data[i, y, column] = fit[0]
+            dq[i, y, column] = found
+            err[i, y, column] = fit[2]
+            var_poisson[i, y, column] = fit[3]
+            var_rnoise[i, y, column] = fit[4]
+
+
+@compiled
+def combine_block(y: int, left: int, width: int, block: Block, sums: Any, rate: Fit) -> None:
+    """Combine the integrations of all pixels of a block; see `fit_block` for the parameters."""
+    stock = block.stock
+    pixeldq = block.pixeldq
+    ints = stock.shape[1]
+    for x in range(width):
+        seen = 0
+        for i in range(ints):
+            seen |= stock[0, i, x]
+        found = combine(
+            pixeldq[x] | seen & (JUMP_DET | PERSISTENCE),
+            sums[3, x] == ints,
+            sums[4, x] == ints,
+            sums[0, x],
+            sums[1, x],
+            sums[2, x],
+        )
+        rate.data[y, left + x] = found[0]
+        rate.dq[y, left + x] = found[1] | (SATURATED if sums[5, x] > 0 else 0)
+        rate.err[y, left + x] = found[2]
+        rate.var_poisson[y, left + x] = found[3]
+        rate.var_rnoise[y, left + x] = found[4]
+
+
+@compiled
+def count_lost_charge(
+    y: int,
+    left: int,
+    x: int,
+    groupdq: Any,
+    setup: Setup,
+    block: Block,
+    rate_variance: Any,
+    rateints_variance: Any,
+) -> None:
+    """Work out a pixel's variance by read noise as if groups flagged CHARGELOSS had been used.
 
     Resampling weights by it, and bright pixels shall not count for less. Quirk: it is given even
     where there is no rate. Everything else of the fit stays as it is.
@@ -180,36 +259,36 @@ def variance_with_lost_charge(
     Parameters
     ----------
     groupdq : array, (ints, groups, y, x) uint8
-        The flags of the exposure; those in `flags` were changed by the fit.
-    before : float
-        Variance of the exposure, returned where the others say nothing.
-    flags, tally, bounds : array
-        See `Block`.
-    variances : array, (ints, x) float32
-        Of the integrations, changed at `x`.
+        The flags of the exposure; those in `block` were changed by the fit.
+    rate_variance, rateints_variance : array, (y, x), (ints, y, x) float32
+        Changed at the pixel.
     """
-    ints, groups = flags.shape[1:]
+    flags = block.flags
+    bounds = block.bounds
+    ints, groups, _ = flags.shape
+    pixel = Pixel(block.pixels[0, x], block.pixels[1, x], block.pixels[2, x])
     by_noise_all = 0.0
     for i in range(ints):
         by_noise = 0.0
-        if tally[i, 0] & CHARGELOSS:
+        if block.stock[0, i, x] & CHARGELOSS:
             for g in range(groups):
-                flag = groupdq[i, setup.first_group + g, y, column]
+                flag = groupdq[i, setup.first_group + g, y, left + x]
                 if flag & CHARGELOSS:
                     flag ^= np.uint8(CHARGELOSS | DO_NOT_USE)
-                flags[x, i, g] = flag
-            count, _ = find_segments(flags, x, i, bounds)
+                flags[i, g, x] = flag
+            count, _ = find_segments(flags, i, x, bounds)
             for s in range(count):
                 length = bounds[s, 1] - bounds[s, 0]
-                time = segment_time(length, tally[i, 3], setup)
+                time = segment_time(length, block.stock[3, i, x], setup)
                 variance = read_variance(length, time, pixel)
                 if variance > 0.0:
                     by_noise += 1.0 / variance
-            variances[i, x] = limited(1.0 / by_noise)
-        elif variances[i, x] > 0.0:
-            by_noise = 1.0 / np.float64(variances[i, x])
+            rateints_variance[i, y, left + x] = limited(1.0 / by_noise)
+        elif rateints_variance[i, y, left + x] > 0.0:
+            by_noise = 1.0 / np.float64(rateints_variance[i, y, left + x])
         by_noise_all += by_noise
-    return limited(1.0 / by_noise_all) if by_noise_all > 0.0 else before
+    if by_noise_all > 0.0:
+        rate_variance[y, left + x] = limited(1.0 / by_noise_all)
 
 
 @compiled
@@ -226,65 +305,31 @@ def fit_rows(
     """Fit the ramps of some rows."""
     ints, _, _, columns = exposure.data.shape
     block = make_block(ints, groups)
-    samples, flags, zeroframe, tally, ordered, bounds = block
-    _, groupdq, pixeldq, gain, readnoise, _, dark = exposure
-    data, dq, err, var_poisson, var_rnoise = rate
-    width = samples.shape[0]
-    rates = np.empty((4, ints, width), np.float32)
-    rates_dq = np.empty((ints, width), np.uint32)
+    stock = block.stock
+    step = stock.shape[2]
+    sums = np.empty((6, step), np.float64)
     for y in range(first, stop):
-        for left in range(0, columns, width):
-            right = min(left + width, columns)
-            gather(y, left, right, exposure, setup, block)
-            for x in range(right - left):
-                column = left + x
-                pixel = take_pixel(y, column, gain, readnoise, dark, pixeldq, setup)
-                fit = fit_one_ramp(
-                    samples,
-                    flags,
-                    zeroframe,
-                    x,
-                    pixel,
-                    setup,
-                    levers,
-                    tally,
-                    ordered,
-                    bounds,
-                    rates,
-                    rates_dq,
-                )
-                data[y, column] = fit[0]
-                dq[y, column] = fit[1]
-                err[y, column] = fit[2]
-                var_poisson[y, column] = fit[3]
-                var_rnoise[y, column] = fit[4]
-                if fit[5] & CHARGELOSS:
-                    var_rnoise[y, column] = variance_with_lost_charge(
-                        groupdq,
+        for left in range(0, columns, step):
+            width = min(step, columns - left)
+            gather(y, left, width, exposure, setup, block)
+            prepare_block(width, setup, block)
+            fit_block(y, left, width, setup, levers, block, sums, rateints)
+            combine_block(y, left, width, block, sums, rate)
+            for x in range(width):
+                seen = 0
+                for i in range(ints):
+                    seen |= stock[0, i, x]
+                if seen & CHARGELOSS:
+                    count_lost_charge(
                         y,
-                        column,
-                        fit[4],
+                        left,
                         x,
-                        flags,
-                        tally,
-                        bounds,
-                        pixel,
+                        exposure.groupdq,
                         setup,
-                        rates[3],
+                        block,
+                        rate.var_rnoise,
+                        rateints.var_rnoise,
                     )
-            scatter(y, left, right, rates, rates_dq, rateints)
-
-
-@compiled
-def scatter(y: int, first: int, stop: int, rates: Any, rates_dq: Any, rateints: Fit) -> None:
-    """Copy the rates of the integrations of columns ``first:stop`` of one row to the product."""
-    for i in range(rates_dq.shape[0]):
-        for x in range(stop - first):
-            rateints.data[i, y, first + x] = rates[0, i, x]
-            rateints.err[i, y, first + x] = rates[1, i, x]
-            rateints.var_poisson[i, y, first + x] = rates[2, i, x]
-            rateints.var_rnoise[i, y, first + x] = rates[3, i, x]
-            rateints.dq[i, y, first + x] = rates_dq[i, x]
 
 
 def fit_ramps(

@@ -9,8 +9,8 @@ import numpy as np
 
 from jwgpu.kernels.compiled import compiled
 from jwgpu.kernels.ramp_fit import Segments
-from jwgpu.kernels.ramp_fit.block_cpu import Exposure, gather, make_block, take_pixel
-from jwgpu.kernels.ramp_fit.flags_cpu import find_segments, prepare_ramp
+from jwgpu.kernels.ramp_fit.block_cpu import Block, Exposure, gather, make_block
+from jwgpu.kernels.ramp_fit.flags_cpu import find_segments, prepare_block
 from jwgpu.kernels.ramp_fit.segment_cpu import (
     Pixel,
     Setup,
@@ -34,35 +34,33 @@ def count_rows(
     ints, _, _, columns = exposure.data.shape
     block = make_block(ints, groups)
     flags = block.flags
-    width = flags.shape[0]
+    step = flags.shape[2]
     for y in range(first, stop):
-        for left in range(0, columns, width):
-            right = min(left + width, columns)
-            gather(y, left, right, exposure, setup, block)
-            for x in range(right - left):
-                prepare_ramp(
-                    block.samples, flags, block.zeroframe, x, setup, block.tally, block.ordered
-                )
-                for i in range(ints):
-                    if not flags[x, i, 0] & SATURATED:
-                        _, listed = find_segments(flags, x, i, block.bounds)
+        for left in range(0, columns, step):
+            width = min(step, columns - left)
+            gather(y, left, width, exposure, setup, block)
+            prepare_block(width, setup, block)
+            for i in range(ints):
+                for x in range(width):
+                    if not flags[i, 0, x] & SATURATED:
+                        _, listed = find_segments(flags, i, x, block.bounds)
                         most[y, 0] = max(most[y, 0], listed)
                     jumps = 0
                     for g in range(1, groups):
-                        jumps += (flags[x, i, g] & JUMP_DET) != 0
+                        jumps += (flags[i, g, x] & JUMP_DET) != 0
                     most[y, 1] = max(most[y, 1], jumps)
 
 
 @compiled
 def measure_jumps(
-    samples: Any, flags: Any, x: int, i: int, y: int, column: int, crmag: Any
+    samples: Any, flags: Any, i: int, x: int, y: int, column: int, crmag: Any
 ) -> None:
     """Write the size of each jump of a ramp; NaN next to saturated samples."""
     jump = 0
-    for g in range(1, flags.shape[2]):
-        if flags[x, i, g] & JUMP_DET:
-            size = np.float64(samples[x, i, g]) - np.float64(samples[x, i, g - 1])
-            if (flags[x, i, g] | flags[x, i, g - 1]) & SATURATED:
+    for g in range(1, flags.shape[1]):
+        if flags[i, g, x] & JUMP_DET:
+            size = np.float64(samples[i, g, x]) - np.float64(samples[i, g - 1, x])
+            if (flags[i, g, x] | flags[i, g - 1, x]) & SATURATED:
                 size = nan
             crmag[i, jump, y, column] = size
             jump += 1
@@ -70,7 +68,7 @@ def measure_jumps(
 
 @compiled
 def intercept(
-    samples: Any, x: int, i: int, first: int, stop: int, pixel: Pixel, weights: Weights
+    samples: Any, i: int, x: int, first: int, stop: int, pixel: Pixel, weights: Weights
 ) -> tuple[float, float, float]:
     """Error of the slope (electron a group), signal at group 0 (DN) and its error (electron).
 
@@ -80,21 +78,21 @@ def intercept(
     length = stop - first
     if length == 1:
         return 0.0, 0.0, 0.0
-    low = np.float64(samples[x, i, first])
-    high = np.float64(samples[x, i, stop - 1])
+    low = np.float64(samples[i, first, x])
+    high = np.float64(samples[i, stop - 1, x])
     if length == 2:
         error = _SQRT2 * pixel.noise
         return error, low * (first + 1.0) - high * first, error
     power = choose_power(high - low, pixel)
     mean = 0.0
     for k in range(length):
-        sample = np.float64(samples[x, i, first + k])
+        sample = np.float64(samples[i, first + k, x])
         if not isnan(sample):
             mean += weights.outer[length, power, min(k, length - 1 - k)] * sample
     total = weights.total[length, power]
     spread = weights.spread[length, power]
     middle = first + 0.5 * (length - 1)
-    slope = fit_slope(samples, x, i, first, stop, pixel, weights.levers)
+    slope = fit_slope(samples, i, x, first, stop, pixel, weights.levers)
     square = pixel.noise * pixel.noise
     if not (square > 0.0 and isfinite(square)):
         square = nan  # infinite weights
@@ -116,45 +114,29 @@ def save_rows(
     """Write the segments of some rows, given the rates (ints, y, x) of the integrations."""
     ints, _, _, columns = exposure.data.shape
     block = make_block(ints, groups)
-    samples = block.samples
-    width = samples.shape[0]
+    step = block.samples.shape[2]
     for y in range(first, stop):
-        for left in range(0, columns, width):
-            right = min(left + width, columns)
-            gather(y, left, right, exposure, setup, block)
-            for x in range(right - left):
-                column = left + x
-                pixel = take_pixel(
-                    y,
-                    column,
-                    exposure.gain,
-                    exposure.readnoise,
-                    exposure.dark,
-                    exposure.pixeldq,
-                    setup,
-                )
-                for i in range(ints):
-                    measure_jumps(samples, block.flags, x, i, y, column, segments.crmag)
-                median = prepare_ramp(
-                    samples, block.flags, block.zeroframe, x, setup, block.tally, block.ordered
-                )
-                for i in range(ints):
-                    known = not isnan(rates[i, y, column])
-                    save_integration(
-                        x, i, (y, column), known, median, pixel, setup, block, weights, segments
-                    )
+        for left in range(0, columns, step):
+            width = min(step, columns - left)
+            gather(y, left, width, exposure, setup, block)
+            for i in range(ints):
+                for x in range(width):
+                    measure_jumps(block.samples, block.flags, i, x, y, left + x, segments.crmag)
+            prepare_block(width, setup, block)
+            for i in range(ints):
+                for x in range(width):
+                    known = not isnan(rates[i, y, left + x])
+                    save_ramp(i, x, (y, left + x), known, setup, block, weights, segments)
 
 
 @compiled
-def save_integration(
-    x: int,
+def save_ramp(
     i: int,
+    x: int,
     at: tuple[int, int],
     known: bool,
-    median: float,
-    pixel: Pixel,
     setup: Setup,
-    block: Any,
+    block: Block,
     weights: Weights,
     segments: Segments,
 ) -> None:
@@ -162,29 +144,22 @@ def save_integration(
     y, column = at
     samples = block.samples
     bounds = block.bounds
+    pixel = Pixel(block.pixels[0, x], block.pixels[1, x], block.pixels[2, x])
+    kind = block.stock[3, i, x]
     count = 0
-    if not block.flags[x, i, 0] & SATURATED:
-        count, _ = find_segments(block.flags, x, i, bounds)
+    if not block.flags[i, 0, x] & SATURATED:
+        count, _ = find_segments(block.flags, i, x, bounds)
     slopes = 0.0
     by_noise = 0.0
     for s in range(count):
         first = bounds[s, 0]
         stop = bounds[s, 1]
         slope, photons, noise = fit_segment(
-            samples,
-            x,
-            i,
-            first,
-            stop,
-            block.tally[i, 3],
-            median,
-            pixel,
-            setup,
-            weights.levers,
+            samples, i, x, first, stop, kind, block.median[x], pixel, setup, weights.levers
         )
         slopes += slope / noise
         by_noise += 1.0 / noise
-        sigslope, yint, sigyint = intercept(samples, x, i, first, stop, pixel, weights)
+        sigslope, yint, sigyint = intercept(samples, i, x, first, stop, pixel, weights)
         segments.slope[i, s, y, column] = slope
         segments.sigslope[i, s, y, column] = sigslope
         segments.var_poisson[i, s, y, column] = photons
@@ -194,5 +169,5 @@ def save_integration(
         segments.weights[i, s, y, column] = 1.0 / noise
     if known:
         rate = slopes * limited(1.0 / by_noise) if count > 0 else 0.0
-        pedestal = samples[x, i, 0] - rate * setup.reads_before
+        pedestal = samples[i, 0, x] - rate * setup.reads_before
         segments.pedestal[i, y, column] = 0.0 if isnan(pedestal) else pedestal

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import isfinite, isnan, nan, sqrt
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
+import numba
 import numpy as np
 
 from jwgpu.kernels.compiled import compiled
 from jwgpu.kernels.ramp_fit.weights import LEAST_SNR
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 #: When a segment of a single group was exposed: from a group to the next, up to the mean time of
 #: the reads of the first group, or up to the first frame.
@@ -16,6 +20,16 @@ WHOLE_GROUP, FIRST_READ, FRAME_ZERO = 0, 1, 2
 
 #: A variance this large means that nothing is known: the products then hold 0.
 NO_VARIANCE = 1.0e6
+
+
+def inlined(function: _Function) -> _Function:
+    """Compile `function` into its callers: passing arrays costs more than what is done with them.
+
+    Numba counts the references to each array argument of a call, with atomic instructions; for one
+    ramp that took as long as the fit itself.
+    """
+    result: _Function = numba.njit(inline="always", nogil=True, error_model="numpy")(function)
+    return result
 
 
 class Setup(NamedTuple):
@@ -33,12 +47,11 @@ class Setup(NamedTuple):
 
 
 class Pixel(NamedTuple):
-    """One pixel of the references, the noise in electrons."""
+    """One pixel: gain (electron/DN), noise of a group (electron), dark current (DN/s)."""
 
     gain: float
     noise: float
     dark: float
-    dq: int
 
 
 @compiled
@@ -85,9 +98,9 @@ def choose_power(rise: float, pixel: Pixel) -> int:
     return len(LEAST_SNR)
 
 
-@compiled
+@inlined
 def fit_slope(
-    samples: Any, x: int, i: int, first: int, stop: int, pixel: Pixel, levers: Any
+    samples: Any, i: int, x: int, first: int, stop: int, pixel: Pixel, levers: Any
 ) -> float:
     """Slope of three samples or more, in DN a group.
 
@@ -95,30 +108,28 @@ def fit_slope(
     from the middle. A NaN sample counts as 0, as in the official package.
     """
     length = stop - first
-    rise = np.float64(samples[x, i, stop - 1]) - np.float64(samples[x, i, first])
+    rise = np.float64(samples[i, stop - 1, x]) - np.float64(samples[i, first, x])
     power = choose_power(rise, pixel)
     slope = 0.0
     for k in range(length // 2):
-        low = np.float64(samples[x, i, first + k])
-        high = np.float64(samples[x, i, stop - 1 - k])
-        if isnan(low):
-            low = 0.0
-        if isnan(high):
-            high = 0.0
+        low = np.float64(samples[i, first + k, x])
+        high = np.float64(samples[i, stop - 1 - k, x])
+        low = 0.0 if isnan(low) else low
+        high = 0.0 if isnan(high) else high
         slope += levers[length, power, k] * (high - low)
     # Infinite weights or an infinite sample leave no slope; the middle sample is not in the sum.
     square = pixel.noise * pixel.noise
     usable = square > 0.0 and isfinite(square) and isfinite(slope)
-    if usable and not np.isinf(samples[x, i, first + length // 2]):
+    if usable and not np.isinf(samples[i, first + length // 2, x]):
         return slope
     return nan
 
 
-@compiled
+@inlined
 def fit_segment(
     samples: Any,
-    x: int,
     i: int,
+    x: int,
     first: int,
     stop: int,
     kind: int,
@@ -131,8 +142,8 @@ def fit_segment(
 
     Parameters
     ----------
-    samples : array, (x, ints, groups) float32
-        Ramps, of which that at ``x, i`` is used.
+    samples : array, (ints, groups, x) float32
+        Ramps, of which that at ``i, x`` is used.
     kind : int
         When a single group was exposed: WHOLE_GROUP, FIRST_READ or FRAME_ZERO.
     median : float
@@ -143,11 +154,11 @@ def fit_segment(
     length = stop - first
     time = segment_time(length, kind, setup)
     if length == 1:
-        slope = np.float64(samples[x, i, first])
+        slope = np.float64(samples[i, first, x])
     elif length == 2:
-        slope = np.float64(samples[x, i, first + 1]) - np.float64(samples[x, i, first])
+        slope = np.float64(samples[i, first + 1, x]) - np.float64(samples[i, first, x])
     else:
-        slope = fit_slope(samples, x, i, first, stop, pixel, levers)
+        slope = fit_slope(samples, i, x, first, stop, pixel, levers)
     rate = median + pixel.dark if median > 0.0 else pixel.dark
     photons = rate / (time * pixel.gain * max(length - 1, 1))
     return slope / time, photons, read_variance(length, time, pixel)
