@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import tracemalloc
 import warnings
 
@@ -192,6 +193,14 @@ def test_truncated(tmp_path, keep):
     # A file that ends between two extensions cannot be told from one that never had more.
     told = {3: "is not a FITS file", 2880: "has no extension SCI"}.get(keep, "truncated")
     assert told in message
+
+
+def test_system_that_reads_less_than_asked(tmp_path, monkeypatch):
+    data = values("f4", (50, 60))
+    path = write(tmp_path / "a.fits", SCI=data)
+    whole = os.preadv
+    monkeypatch.setattr(os, "preadv", lambda file, to, at: whole(file, [to[0][:777]], at))
+    np.testing.assert_array_equal(read_array(path, "SCI"), data)
 
 
 def test_missing_padding_is_no_loss(tmp_path):

@@ -109,6 +109,7 @@ def test_latest_use_after_that_is_not_later_than_the_exposure(write, find):
     write("later.fits", "gain", {"USEAFTER": "2023-05-06T07:08:10"})
     write("never.fits", "gain", {"USEAFTER": None})
     assert find("gain") == "new.fits"
+    assert find("gain", observation__time="07:08:09") == "new.fits"
     assert find("gain", observation__time="07:08:00") == "old.fits"
     assert find("gain", observation__date="2019-01-01") == "never.fits"
     assert find("gain", observation__date=None) == "later.fits"
