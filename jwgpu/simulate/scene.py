@@ -24,6 +24,11 @@ COSMIC_RAY = np.dtype(
 # How often generators are used, so that no two draw the same numbers.
 SCENE, NOISE, PEDESTAL, COSMIC_RAYS, REFERENCE_OUTPUT = range(5)
 
+# NIRSpec windows without reference pixels, whose edges see no light; the reference pixel
+# correction uses those instead.
+_EDGELESS = ("SUB512", "SUB512S", "SUB32")
+_DARK_EDGE = 4
+
 _MEDIAN_HIT = 2500.0  # e-
 _HIT_SPREAD = 1.2  # of the logarithm
 _MEAN_TRACK = 2.5  # pixels
@@ -63,6 +68,9 @@ def count_rates(settings: Settings, maps: DetectorMaps) -> FloatImage:
         stamp += (peak * profile).astype(np.float32)
     image *= np.float32(full_well(settings.camera) / settings.integration_time)
     image *= maps.efficiency
+    if settings.place.name in _EDGELESS and settings.camera.instrument == "NIRSPEC":
+        image[:, :_DARK_EDGE] = 0.0
+        image[:, -_DARK_EDGE:] = 0.0
     return image
 
 
