@@ -55,7 +55,7 @@ class ReferenceFolder:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = os.path.abspath(path)
+        self.path = os.path.abspath(os.path.expanduser(path))
         if not os.path.isdir(self.path):
             raise ReferenceFileError(
                 f"{path}: no such folder; --references takes a folder of reference files"
