@@ -30,7 +30,6 @@ _RAMP_ARRAYS = (
 _NEEDED = (
     ("INSTRUME", "instrument.name"),
     ("DETECTOR", "instrument.detector"),
-    ("EXP_TYPE", "exposure.type"),
     ("READPATT", "exposure.readpatt"),
     ("NGROUPS", "exposure.ngroups"),
     ("NINTS", "exposure.nints"),
