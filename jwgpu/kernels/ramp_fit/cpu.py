@@ -395,8 +395,6 @@ def _empty_fit(shape: tuple[int, ...]) -> Fit:
 
 def _no_segments_yet(shape: tuple[int, int, int], segments: int, jumps: int) -> Segments:
     ints, rows, columns = shape
-    return Segments(
-        *(np.zeros((ints, segments, rows, columns), np.float32) for _ in range(7)),
-        pedestal=np.zeros(shape, np.float32),
-        crmag=np.zeros((ints, jumps, rows, columns), np.float32),
-    )
+    by_segment = [np.zeros((ints, segments, rows, columns), np.float32) for _ in range(7)]
+    pedestal = np.zeros(shape, np.float32)
+    return Segments(*by_segment, pedestal, np.zeros((ints, jumps, rows, columns), np.float32))

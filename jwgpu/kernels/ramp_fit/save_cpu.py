@@ -59,7 +59,7 @@ def measure_jumps(
     jump = 0
     for g in range(1, flags.shape[1]):
         if flags[i, g, x] & JUMP_DET:
-            size = np.float64(samples[i, g, x]) - np.float64(samples[i, g - 1, x])
+            size: float = np.float64(samples[i, g, x]) - np.float64(samples[i, g - 1, x])
             if (flags[i, g, x] | flags[i, g - 1, x]) & SATURATED:
                 size = nan
             crmag[i, jump, y, column] = size

@@ -112,8 +112,8 @@ def fit_slope(
     power = choose_power(rise, pixel)
     slope = 0.0
     for k in range(length // 2):
-        low = np.float64(samples[i, first + k, x])
-        high = np.float64(samples[i, stop - 1 - k, x])
+        low: float = np.float64(samples[i, first + k, x])
+        high: float = np.float64(samples[i, stop - 1 - k, x])
         low = 0.0 if isnan(low) else low
         high = 0.0 if isnan(high) else high
         slope += levers[length, power, k] * (high - low)
@@ -154,7 +154,7 @@ def fit_segment(
     length = stop - first
     time = segment_time(length, kind, setup)
     if length == 1:
-        slope = np.float64(samples[i, first, x])
+        slope: float = np.float64(samples[i, first, x])
     elif length == 2:
         slope = np.float64(samples[i, first + 1, x]) - np.float64(samples[i, first, x])
     else:
