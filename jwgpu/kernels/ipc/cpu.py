@@ -76,10 +76,13 @@ def deconvolve_images(
     varies = kernel.shape[2] * kernel.shape[3] > 1
     for begin in range(first, stop, at_a_time):
         end = min(begin + at_a_time, stop)
-        rings[:] = 0.0
         for i in range(begin, end):
+            ring = rings[i - begin]
+            for row in range(size_y):
+                for x in range(ring.shape[1]):
+                    ring[row, x] = np.float32(0.0)
             for row in range(ahead):
-                load_row(rings[i - begin], images[i], row, bottom, y_stop, left, n_x)
+                load_row(ring, images[i], row, bottom, y_stop, left, n_x)
         for y in range(y_stop - bottom):
             for i in range(begin, end):
                 ring = rings[i - begin]

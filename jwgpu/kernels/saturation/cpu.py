@@ -94,7 +94,8 @@ def take_flagged_rows(first: Any, stop: Any, groupdq: Any, onset: Any, group: An
 def grow_onset(onset: Any, y: Any, grow: Any, column: Any, grown: Any) -> Any:
     """Write the earliest onset within `grow` pixels of each pixel of row `y`; return the row's."""
     n_y, n_x = onset.shape
-    column[:] = NEVER  # padded by `grow` on either side
+    for x in range(column.size):  # padded by `grow` on either side
+        column[x] = NEVER
     for near in range(max(y - grow, 0), min(y + grow + 1, n_y)):
         for x in range(n_x):
             column[grow + x] = min(column[grow + x], onset[near, x])
@@ -129,7 +130,8 @@ def flag_onset_rows(
         for y in range(first, stop):
             earliest = grow_onset(onset[k], y, grow, column, grown)
             if grown_onset.size > 0:
-                grown_onset[k, y, :] = grown
+                for x in range(n_x):
+                    grown_onset[k, y, x] = grown[x]
             for group in range(max(np.int64(earliest), first_group), stop_group):
                 number = np.uint16(group)
                 flags = groupdq[k, group, y]
