@@ -204,6 +204,19 @@ def test_saved_dark_equals_official(
     dark.data = np.ascontiguousarray(dark.data[..., :needed, :, :])
     if needed < groups * (nframes + groupgap) - groupgap:
         assert needed == planes[-1]
+    assert_saved_darks_agree(model, dark, tmp_path)
+
+
+def test_saved_dark_that_was_averaged_equals_official(tmp_path: Path) -> None:
+    """One that drops frames is extrapolated by a group more than is needed, as officially."""
+    model = exposure((1, 7, *IMAGE), nframes=4, groupgap=1)
+    dark = dark_of(5, nframes=4, groupgap=1)
+    dark.path = official_dark(dark, model, tmp_path / "dark.fits")
+    assert_saved_darks_agree(model, dark, tmp_path)
+    assert fits.getval(tmp_path / "ours_dark.fits", "NGROUPS") == 8
+
+
+def assert_saved_darks_agree(model: Any, dark: DarkReference, tmp_path: Path) -> None:
     saved = {}
     for name, run in (("theirs", official), ("ours", ours)):
         path = tmp_path / f"{name}_dark.fits"
