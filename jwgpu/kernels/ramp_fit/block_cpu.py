@@ -9,7 +9,7 @@ import numpy as np
 
 from jwgpu.kernels.compiled import compiled
 from jwgpu.kernels.ramp_fit.segment_cpu import Setup
-from jwgpu.models.flags import DO_NOT_USE, JUMP_DET, NO_GAIN_VALUE
+from jwgpu.models.flags import DO_NOT_USE, NO_GAIN_VALUE
 
 #: Bytes of samples and flags that are gathered at once, to stay in the cache.
 _BLOCK_BYTES = 96 * 1024
@@ -65,10 +65,7 @@ def make_block(ints: int, groups: int) -> Block:
 
 @compiled
 def gather(y: int, left: int, width: int, exposure: Exposure, setup: Setup, block: Block) -> None:
-    """Copy `width` columns of one row from column `left` on.
-
-    Where groups are left out at the start, a jump in the first that remains counts for nothing.
-    """
+    """Copy `width` columns of one row from column `left` on."""
     data = exposure.data
     groupdq = exposure.groupdq
     samples = block.samples
@@ -79,11 +76,10 @@ def gather(y: int, left: int, width: int, exposure: Exposure, setup: Setup, bloc
         for x in range(width):
             stock[0, i, x] = 0
         for g in range(groups):
-            ignored = JUMP_DET if g == 0 and setup.first_group > 0 else 0
             for x in range(width):
                 samples[i, g, x] = data[i, setup.first_group + g, y, left + x]
             for x in range(width):
-                flag = groupdq[i, setup.first_group + g, y, left + x] & np.uint8(0xFF ^ ignored)
+                flag = groupdq[i, setup.first_group + g, y, left + x]
                 flags[i, g, x] = flag
                 stock[0, i, x] |= flag
         if setup.has_zeroframe:

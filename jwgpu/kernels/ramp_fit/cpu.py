@@ -397,4 +397,5 @@ def _no_segments_yet(shape: tuple[int, int, int], segments: int, jumps: int) -> 
     ints, rows, columns = shape
     by_segment = [np.zeros((ints, segments, rows, columns), np.float32) for _ in range(7)]
     pedestal = np.zeros(shape, np.float32)
-    return Segments(*by_segment, pedestal, np.zeros((ints, jumps, rows, columns), np.float32))
+    crmag = np.zeros((ints, jumps, rows, columns), np.float32)
+    return Segments._make([*by_segment, pedestal, crmag])

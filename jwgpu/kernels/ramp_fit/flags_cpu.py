@@ -25,18 +25,21 @@ _ALL_BUT_PERSISTENCE = 0xFF & ~PERSISTENCE
 
 @compiled
 def tally_flags(
-    samples: Any, flags: Any, i: int, x: int, suppress_one_group: bool
-) -> tuple[int, int, int]:
+    samples: Any, flags: Any, i: int, x: int, suppress_one_group: bool, ignore_first_jump: bool
+) -> tuple[int, int, int, int]:
     """Blank saturated samples and, if asked to, give up a ramp with a single good group.
 
     Parameters
     ----------
     samples, flags : array, (ints, groups, x) float32, uint8
         Ramps, of which that at ``i, x`` is changed.
+    ignore_first_jump : bool
+        Whether a jump in the first group counts for nothing. Quirk: that group is not yet good
+        where good groups are counted to give up a ramp.
 
     Returns
     -------
-    groups without a flag, saturated groups, unusable groups
+    flags of any group, groups without a flag, saturated groups, unusable groups
     """
     groups = flags.shape[1]
     if suppress_one_group:
@@ -46,17 +49,21 @@ def tally_flags(
         if good == 1:
             for g in range(groups):
                 flags[i, g, x] |= np.uint8(DO_NOT_USE)
+    if ignore_first_jump:
+        flags[i, 0, x] &= np.uint8(0xFF & ~JUMP_DET)
+    some = 0
     good = 0
     saturated = 0
     unusable = 0
     for g in range(groups):
         flag = flags[i, g, x]
+        some |= flag
         good += flag == 0
         unusable += (flag & _UNUSABLE) != 0
         if flag & SATURATED:
             saturated += 1
             samples[i, g, x] = nan
-    return good, saturated, unusable
+    return some, good, saturated, unusable
 
 
 @compiled
@@ -70,13 +77,15 @@ def take_stock(i: int, width: int, setup: Setup, block: Block) -> None:
     stock = block.stock
     groups = flags.shape[1]
     for x in range(width):
-        seen = stock[0, i, x]
         kind = WHOLE_GROUP
         good = groups
         saturated = 0
         unusable = 0
-        if seen:
-            good, saturated, unusable = tally_flags(samples, flags, i, x, setup.suppress_one_group)
+        if stock[0, i, x] != 0:
+            some, good, saturated, unusable = tally_flags(
+                samples, flags, i, x, setup.suppress_one_group, setup.first_group > 0
+            )
+            stock[0, i, x] = some
         if not setup.suppress_one_group:
             if good == 1 and flags[i, 0, x] == 0:
                 kind = FIRST_READ
