@@ -26,7 +26,7 @@ CASES = [
         (alias, MIRI)
         for alias in ("dq_init", "reset", "rscd", "firstframe", "lastframe", "dark_current")
     ],
-    *[(alias, NEAR_INFRARED) for alias in ("reset", "rscd", "lastframe")],
+    ("reset", NEAR_INFRARED),
 ]
 #: When, with what and by whom a product was made.
 CHANGING = ("DATE", "CAL_VER", "CAL_VCS", "CRDS_VER", "CRDS_CTX", "FILENAME")
