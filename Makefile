@@ -4,6 +4,8 @@
 VENV   := .venv
 BIN    := $(VENV)/bin
 THREADS ?= 2
+# Processes that run the tests; each takes whole files, which share what they simulate.
+WORKERS ?= 2
 
 # The first interpreter found that is new enough; override with  make demo PYTHON=/path/to/python3
 PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11,\
@@ -22,7 +24,7 @@ demo: $(VENV)/.installed
 	$(BIN)/jwgpu demo --output-dir demo --threads $(THREADS)
 
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 check: lint types imports
 
