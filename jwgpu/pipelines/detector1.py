@@ -160,8 +160,6 @@ class Detector1Pipeline(CalibrationPipeline):
 
     def calibrate(self, ramp: Ramp, order: list[str]) -> Any:
         """Take a ramp through the steps before ramp fitting, ramp fitting, and what follows."""
-        if "firstframe" in order and not self.firstframe.skip:
-            log.info("firstframe is deprecated, as in the official package: rscd does its work")
         for name in order:
             ramp = self.run_step(getattr(self, name), ramp)
         if self.save_calibrated_ramp:

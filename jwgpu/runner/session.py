@@ -47,11 +47,11 @@ class Session:
         ReferenceFileError
             If the folder of references cannot be read.
         """
-        from jwgpu.kernels.compiled import set_threads
+        from jwgpu.kernels.compiled import set_threads, threads
         from jwgpu.references import References
 
         set_threads(step.threads)
-        source = References(None, step.references, step.offline, _cache())
+        source = References(None, step.references, step.offline, _cache(), threads())
         return cls(get_device(step.device), source)
 
 

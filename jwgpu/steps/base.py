@@ -253,11 +253,22 @@ class CalibrationStep(stpipe.Step):
         return read_metadata(Path(dataset), flatten=True), "jwst"
 
     @classmethod
-    def build_config(cls, input: Any, **keywords: Any) -> Any:
-        """Build the configuration, with CRDS's parameters only where CRDS gives the references."""
-        if keywords.get("references") or keywords.get("offline"):
-            input = None
-        return super().build_config(input, **keywords)
+    def build_config(cls, input: Any, **keywords: Any) -> Any:  # noqa: A002 - stpipe's name
+        """Build the configuration, with CRDS's parameters only where CRDS gives the references.
+
+        Raises
+        ------
+        ReferenceFileError
+            If CRDS cannot be reached (it would end the process).
+        """
+        asks_crds = not (keywords.get("references") or keywords.get("offline"))
+        try:
+            return super().build_config(input if asks_crds else None, **keywords)
+        except SystemExit:
+            raise ReferenceFileError(
+                f"{input}: no parameter reference from CRDS: check CRDS_SERVER_URL, or give "
+                "references=FOLDER or offline=True, or set STPIPE_DISABLE_CRDS_STEPPARS=true"
+            ) from None
 
     @staticmethod
     def get_stpipe_loggers() -> tuple[str, ...]:

@@ -49,8 +49,7 @@ class Parameter:
             for word, value in (("min", self.low), ("max", self.high))
             if value is not None
         ]
-        default = repr(self.default) if self.default != "" else "''"
-        arguments = ", ".join([f"default={default}", *limits])
+        arguments = ", ".join([*limits, f"default={self.default!r}"])
         return f"{self.name} = {_SPEC_TYPES[_plain_type(annotation)]}({arguments})  # {self.help}"
 
 

@@ -75,6 +75,17 @@ def calibrate(data: Any, folder: Path, *options: str) -> Path:
     return folder
 
 
+def assert_same_rates(ours: Path, theirs: Any) -> None:
+    """Compare both products of an exposure.
+
+    The sums over reference pixels are taken in another order than officially: samples of 10,000 DN
+    differ in their last bits, by 1e-4 DN. A rate near zero is the small difference of such, and
+    the Poisson variance goes with the rate.
+    """
+    assert_same_product(product(ours, "rate"), theirs.rate, SCI=2e-5, VAR_POISSON=2e-6)
+    assert_same_product(product(ours, "rateints"), theirs.rateints, SCI=1e-4, VAR_POISSON=2e-5)
+
+
 def product(folder: Path, suffix: str) -> Path:
     (path,) = folder.glob(f"*_{suffix}.fits")
     return path
@@ -88,8 +99,7 @@ def test_products_are_the_official_ones(official, tmp_path, case):
     assert sorted(p.name for p in ours.glob("*.fits")) == sorted(
         p.name for p in theirs.folder.glob("*.fits")
     )
-    assert_same_product(product(ours, "rate"), theirs.rate)
-    assert_same_product(product(ours, "rateints"), theirs.rateints)
+    assert_same_rates(ours, theirs)
 
 
 #: Options as a user of the official package gives them: to a step of either pipeline.
@@ -114,6 +124,7 @@ OPTIONS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:firstframe is deprecated")
 @pytest.mark.parametrize("name", OPTIONS)
 def test_options_do_what_they_do_officially(official, tmp_path, name):
     case, steps = OPTIONS[name]
@@ -125,8 +136,7 @@ def test_options_do_what_they_do_officially(official, tmp_path, name):
         for key, value in values.items()
     ]
     ours = calibrate(data, tmp_path, *options)
-    assert_same_product(product(ours, "rate"), theirs.rate)
-    assert_same_product(product(ours, "rateints"), theirs.rateints)
+    assert_same_rates(ours, theirs)
 
 
 def test_the_calibrated_ramp_is_the_official_one(official, tmp_path):
@@ -164,7 +174,7 @@ def test_one_changed_import_is_enough(official):
     with datamodels.open(theirs.rate) as expected:
         assert type(rate) is type(expected)
         np.testing.assert_array_equal(rate.dq, expected.dq)
-        np.testing.assert_allclose(rate.data, expected.data, rtol=1e-5)
+        np.testing.assert_allclose(rate.data, expected.data, rtol=1e-5, atol=2e-5)
     assert rate.meta.cal_step.jump == "COMPLETE"
     assert rate.cal_logs.instance["calwebb_detector1"]
 
@@ -190,21 +200,20 @@ def test_without_ramp_fitting_the_ramp_is_the_product(official, tmp_path):
     assert_same_product(product(ours, "ramp"), theirs.ramp, SCI=1e-3)
 
 
-def test_hooks_see_official_models(official, tmp_path):
+def note(model):
+    """Post-hook of the test below: stpipe imports it by its name."""
+    model.meta.observation.visit_id = f"{type(model).__name__} {model.meta.cal_step.jump}"
+    return model
+
+
+def test_hooks_see_official_models(official):
     data = official.dataset(seed=11, **EXPOSURES["nircam"])
-    seen = []
-
-    def hook(model):
-        seen.append((type(model).__name__, model.meta.cal_step.jump))
-
-    pipeline = Detector1Pipeline(references=str(data.exposure.parent / "references"))
-    pipeline.jump.post_hooks = [hook]
     pipeline = Detector1Pipeline(
         references=str(data.exposure.parent / "references"),
-        steps={"jump": {"post_hooks": [hook]}},
+        steps={"jump": {"post_hooks": [f"{__name__}.note"]}},
     )
     rate = pipeline.run(str(data.exposure))
-    assert seen == [("RampModel", "COMPLETE")]
+    assert rate.meta.observation.visit_id == "RampModel COMPLETE"
     assert rate.meta.cal_step.ramp_fit == "COMPLETE"
 
 
