@@ -67,8 +67,10 @@ def products(official, tmp_path_factory):
 
 def test_the_products_are_the_official_ones(products):
     ours, theirs = products
-    assert_same_product(next(ours.glob("*_rate.fits")), theirs.rate)
-    assert_same_product(next(ours.glob("*_rateints.fits")), theirs.rateints)
+    # Of a dark that is skipped the official package says so in its ASDF tree, not in S_DARK.
+    quirks = frozenset({"S_DARK"})
+    assert_same_product(next(ours.glob("*_rate.fits")), theirs.rate, quirks=quirks)
+    assert_same_product(next(ours.glob("*_rateints.fits")), theirs.rateints, quirks=quirks)
 
 
 def test_the_rates_agree_with_the_old_product_as_the_official_ones_do(products):
