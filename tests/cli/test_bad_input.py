@@ -139,7 +139,6 @@ BROKEN = {
     "no READPATT": (edited(without("READPATT")), "READPATT"),
     "no INSTRUME": (edited(without("INSTRUME")), "INSTRUME"),
     "no DETECTOR": (edited(without("DETECTOR")), "DETECTOR"),
-    "no EXP_TYPE": (edited(without("EXP_TYPE")), "EXP_TYPE"),
 }
 
 
