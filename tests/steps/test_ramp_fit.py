@@ -48,19 +48,26 @@ def saved(kind: str, reference: Any, like: Any, folder: Path) -> str:
     return path
 
 
+#: Reference files by the exposure that they were made for.
+_saved: dict[Any, dict[str, str]] = {}
+
+
 def references(model: Any, folder: Path, gain_factor: float | None = None) -> dict[str, str]:
-    """Save a gain with a bad pixel of each kind, and a read noise."""
-    random = np.random.default_rng(3)
+    """Save a gain with a bad pixel of each kind, and a read noise, unless they exist already."""
     shape = model.data.shape[-2:]
-    gain = random.uniform(1, 3, shape).astype(np.float32)
-    gain[0, :3] = (np.nan, 0.0, -1.0)
-    gain_model = datamodels.GainModel(data=gain)
-    gain_model.meta.exposure.gain_factor = gain_factor
-    noise = datamodels.ReadnoiseModel(data=random.uniform(5, 20, shape).astype(np.float32))
-    return {
-        "gain": saved("gain", gain_model, model, folder),
-        "readnoise": saved("readnoise", noise, model, folder),
-    }
+    key = (shape, model.meta.instrument.detector, gain_factor)
+    if key not in _saved:
+        random = np.random.default_rng(3)
+        gain = random.uniform(1, 3, shape).astype(np.float32)
+        gain[0, :3] = (np.nan, 0.0, -1.0)
+        gain_model = datamodels.GainModel(data=gain)
+        gain_model.meta.exposure.gain_factor = gain_factor
+        noise = datamodels.ReadnoiseModel(data=random.uniform(5, 20, shape).astype(np.float32))
+        _saved[key] = {
+            "gain": saved("gain", gain_model, model, folder),
+            "readnoise": saved("readnoise", noise, model, folder),
+        }
+    return _saved[key]
 
 
 def ours(model: Any, files: dict[str, str], **parameters: Any) -> Any:
@@ -165,20 +172,20 @@ def test_integral_field_rates_are_of_their_own_model(tmp_path):
 
 
 @pytest.mark.parametrize("has_name", [True, False])
-def test_segments_are_saved_as_officially(has_name, tmp_path, monkeypatch):
+def test_segments_are_saved_as_officially(has_name, tmp_path, tmp_path_factory, monkeypatch):
     monkeypatch.chdir(tmp_path)
     model = ramps()
-    files = references(model, tmp_path)
-    saved = []
+    files = references(model, tmp_path_factory.mktemp("references"))
+    products = []
     for name, run in (("theirs", lambda **p: official(OfficialRampFit, model, files, **p)),
                       ("ours", lambda **p: ours(model, files, **p))):  # fmt: skip
         folder = tmp_path / name
         folder.mkdir()
         monkeypatch.chdir(folder)
         run(save_opt=True, opt_name="segments.fits" if has_name else "")
-        saved.append(next(folder.glob("*.fits")))
-    assert saved[0].name == saved[1].name
-    with datamodels.open(saved[0]) as theirs, datamodels.open(saved[1]) as mine:
+        products.append(next(folder.glob("*.fits")))
+    assert products[0].name == products[1].name
+    with datamodels.open(products[0]) as theirs, datamodels.open(products[1]) as mine:
         assert_same(mine, theirs, SEGMENTS)
 
 
