@@ -1,10 +1,10 @@
-"""The errors that a user may see: each message is one line that names the file, what is wrong and what to do."""
+"""Errors that a user may see: one line that names the file, what is wrong and what to do."""
 
 from __future__ import annotations
 
 
 class JwgpuError(Exception):
-    """Base of every error that jwgpu raises on purpose; the command line shows it without a traceback."""
+    """Base of every error raised on purpose; the command line shows it without a traceback."""
 
     exit_status = 1
 

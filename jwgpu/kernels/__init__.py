@@ -1,1 +1,1 @@
-"""What is computed: one folder a computation, its contract in ``__init__.py``, a body a device beside it."""
+"""What is computed: one folder a computation, its contract and a body for each device."""

@@ -26,11 +26,11 @@ _threads = 0
 def compiled(function: _Function) -> _Function:
     """Compile `function` to machine code when first called, and keep it for later runs.
 
-    IEEE arithmetic as written (no ``fastmath``), division by zero gives inf or NaN, the GIL is released.
+    Arithmetic is IEEE's, as written (no ``fastmath``); division by zero gives inf or NaN; the GIL
+    is released.
     """
-    result: _Function = numba.njit(cache=True, nogil=True, fastmath=False, error_model="numpy")(
-        function
-    )
+    options = {"cache": True, "nogil": True, "fastmath": False, "error_model": "numpy"}
+    result: _Function = numba.njit(**options)(function)
     return result
 
 
@@ -73,7 +73,7 @@ def _pool(n_threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(n_threads, thread_name_prefix="jwgpu")
 
 
-class _CompilationNotice(event.Listener):  # type: ignore[misc]
+class _CompilationNotice(event.Listener):
     """Tell the user, once a process, that kernels are being compiled, for this time only."""
 
     told = False
@@ -81,9 +81,7 @@ class _CompilationNotice(event.Listener):  # type: ignore[misc]
     def on_start(self, compilation: Any) -> None:
         if not self.told:
             self.told = True
-            log.info(
-                "compiling kernels for this machine: once, up to half a minute; later runs load them"
-            )
+            log.info("compiling kernels for this machine, once; later runs load them")
 
     def on_end(self, compilation: Any) -> None:
         """Nothing to say: the notice is given at the start."""

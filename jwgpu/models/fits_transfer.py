@@ -67,7 +67,8 @@ class Extension:
     def native_dtype(self) -> np.dtype[Any]:
         """The dtype that holds the values without loss, as astropy chooses it."""
         if self.scale == 1.0 and self.zero == 0.0:
-            return RAW[self.bitpix].newbyteorder("=")
+            native: np.dtype[Any] = RAW[self.bitpix].newbyteorder("=")
+            return native
         offset, unsigned = _UNSIGNED.get(self.bitpix, (0, _WIDE[self.bitpix]))
         if self.scale == 1.0 and self.zero == offset:
             return unsigned

@@ -68,7 +68,7 @@ def read_ramp(path: str | Path, model: Any = None, threads: int = 1) -> Ramp:
     """
     name = str(path)
     with FitsFile(name) as file:
-        arrays = {}
+        arrays: dict[str, Any] = {}
         for attribute, extension, dtype, axes in _RAMP_ARRAYS:
             found = file.find(extension)
             if found is None or not found.shape:

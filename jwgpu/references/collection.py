@@ -206,10 +206,12 @@ class References:
 
     def _find(self, reftype: str, exposure: Exposure, optional: bool) -> str:
         key = self._key(reftype, exposure)
-        if key not in self._found:
+        found = self._found.get(key)
+        # That an optional one is missing says nothing of a step that needs it.
+        if found is None or (found == NOT_APPLICABLE and not optional):
             look = self._look_in_folder if self._folder is not None else self._look_in_crds
-            self._found[key] = look(reftype, exposure, optional)
-        return self._found[key]
+            found = self._found[key] = look(reftype, exposure, optional)
+        return found
 
     def _key(self, reftype: str, exposure: Exposure) -> Hashable:
         return reftype, tuple(sorted((k, str(v)) for k, v in exposure.keywords.items()))

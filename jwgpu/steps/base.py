@@ -148,7 +148,7 @@ class CalibrationStep(stpipe.Step):
             result = self.correct(exposure, **used)
             status = "COMPLETE"
         except SkipStep as reason:
-            log.warning("%s is skipped: %s", self.class_alias, reason)
+            log.info("%s is skipped: %s", self.class_alias, reason)
             status = "SKIPPED"
         self.set_status(exposure, status)
         seconds = time.perf_counter() - started
@@ -187,6 +187,7 @@ class CalibrationStep(stpipe.Step):
             provenance.record_reference(exposure.meta, reftype, source.names_used[reftype])
         missing = [name for name in set(used) - self.optional_references if used[name] is None]
         if missing and self.is_skipped_without_references:
+            log.warning("%s: there is no %s reference", self.class_alias, missing[0].upper())
             raise SkipStep(f"it needs a {missing[0].upper()} reference, and that is N/A")
         if missing:
             raise ReferenceFileError(
@@ -253,7 +254,7 @@ class CalibrationStep(stpipe.Step):
         return read_metadata(Path(dataset), flatten=True), "jwst"
 
     @classmethod
-    def build_config(cls, input: Any, **keywords: Any) -> Any:  # noqa: A002 - stpipe's name
+    def build_config(cls, input: Any, **keywords: Any) -> Any:
         """Build the configuration, with CRDS's parameters only where CRDS gives the references.
 
         Raises

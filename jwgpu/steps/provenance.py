@@ -21,7 +21,7 @@ _ADDRESS = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b")
 class _PublicFormatter(logging.Formatter):
     """Formats records for a product that others will read: no user, host, address or local path."""
 
-    converter = time.gmtime
+    converter = staticmethod(time.gmtime)
 
     def format(self, record: logging.LogRecord) -> str:
         line = _PATH.sub(r"\1", super().format(record))

@@ -96,14 +96,14 @@ def test_a_missing_keyword_is_named(file, keyword):
     with fits.open(file, mode="update") as hdus:
         del hdus["ASDF"]
         del hdus[0].header[keyword]
-    with pytest.raises(InputError, match=f"jw001_ramp.fits: lacks the keywords {keyword}"):
+    with pytest.raises(InputError, match=rf"jw001_ramp.fits: lacks the keywords {keyword}"):
         reading.read_ramp(file)
 
 
 def test_no_sci_extension_is_said(tmp_path):
     path = tmp_path / "jw_uncal.fits"
     fits.HDUList([fits.PrimaryHDU()]).writeto(path)
-    with pytest.raises(InputError, match="jw_uncal.fits: has no SCI extension"):
+    with pytest.raises(InputError, match=r"jw_uncal.fits: has no SCI extension"):
         reading.read_ramp(path)
 
 
@@ -117,7 +117,7 @@ def test_wrong_dimensions_are_said(tmp_path):
 def test_all_nan_is_said(model):
     model.data[:] = np.nan
     model.meta.filename = "jw_nan.fits"
-    with pytest.raises(InputError, match="jw_nan.fits: SCI holds no finite value"):
+    with pytest.raises(InputError, match=r"jw_nan.fits: SCI holds no finite value"):
         reading.ramp_of(model)
 
 
@@ -125,7 +125,7 @@ def test_all_nan_is_said(model):
 def test_what_is_not_fits_is_said(tmp_path, content):
     path = tmp_path / "jw_uncal.fits"
     path.write_bytes(content)
-    with pytest.raises(InputError, match="jw_uncal.fits: "):
+    with pytest.raises(InputError, match=r"jw_uncal.fits: "):
         reading.read_ramp(path)
 
 

@@ -103,8 +103,8 @@ def test_a_model_as_override_is_cut_and_named(model):
     assert result.meta.ref_file.superbias.name == bias.override_handle
 
 
-def test_a_step_that_refuses_is_skipped_with_a_warning(model, caplog):
-    with caplog.at_level(logging.WARNING, "jwgpu"):
+def test_a_step_that_refuses_is_skipped_and_says_so(model, caplog):
+    with caplog.at_level(logging.INFO, "jwgpu"):
         result = AddStep(**without_references(is_refused=True)).run(model)
     assert result.meta.cal_step.superbias == "SKIPPED"
     assert "superbias is skipped: the test wants it so" in caplog.text
