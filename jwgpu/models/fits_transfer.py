@@ -8,7 +8,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 
@@ -67,8 +67,7 @@ class Extension:
     def native_dtype(self) -> np.dtype[Any]:
         """The dtype that holds the values without loss, as astropy chooses it."""
         if self.scale == 1.0 and self.zero == 0.0:
-            native: np.dtype[Any] = RAW[self.bitpix].newbyteorder("=")
-            return native
+            return cast("np.dtype[Any]", RAW[self.bitpix].newbyteorder("="))
         offset, unsigned = _UNSIGNED.get(self.bitpix, (0, _WIDE[self.bitpix]))
         if self.scale == 1.0 and self.zero == offset:
             return unsigned
