@@ -67,10 +67,10 @@ class Extension:
     def native_dtype(self) -> np.dtype[Any]:
         """The dtype that holds the values without loss, as astropy chooses it."""
         if self.scale == 1.0 and self.zero == 0.0:
-            return cast("np.dtype[Any]", RAW[self.bitpix].newbyteorder("="))
+            return RAW[self.bitpix].newbyteorder("=")
         offset, unsigned = _UNSIGNED.get(self.bitpix, (0, _WIDE[self.bitpix]))
         if self.scale == 1.0 and self.zero == offset:
-            return unsigned
+            return cast("np.dtype[Any]", unsigned)
         return _WIDE[self.bitpix]
 
 
