@@ -12,6 +12,7 @@ import click
 
 from jwgpu.cli import inputs, logs, messages, options, parameters, progress, startup
 from jwgpu.errors import ParameterError, ReferenceFileError
+from jwgpu.runner.session import keeping_references
 from jwgpu.steps import registry
 
 
@@ -48,6 +49,7 @@ class Request:
 
 def command_of(entry: registry.Entry) -> click.Command:
     """Make the command of a pipeline or step, with every parameter as an option."""
+    startup.reuse_memory()
     with startup.quick_imports():
         step_class = registry.load(entry)
     found = parameters.parameters_of(step_class)
@@ -130,7 +132,10 @@ def calibrate(step_class: Any, request: Request) -> int:
     inputs.check_products_differ(files, step.output_file)
     with progress.shown(request.log, len(files)) as display:
         display_console = getattr(display, "console", None)
-        with logs.logging_to(request.log, display.current_step, display_console):
+        with (
+            logs.logging_to(request.log, display.current_step, display_console),
+            keeping_references() if len(files) > 1 else contextlib.nullcontext(),
+        ):
             return run_all(step_class, request, files)
 
 
