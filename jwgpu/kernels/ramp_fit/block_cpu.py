@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jwgpu.kernels.compiled import compiled
+from jwgpu.kernels.ramp_fit.parts_cpu import part
 from jwgpu.kernels.ramp_fit.segment_cpu import Setup
 from jwgpu.models.flags import DO_NOT_USE, NO_GAIN_VALUE
 
@@ -44,7 +44,7 @@ class Block(NamedTuple):
     bounds: Any  # (groups, 2) int64, see find_segments
 
 
-@compiled
+@part
 def make_block(ints: int, groups: int) -> Block:
     """Allocate a block."""
     width = min(max(_BLOCK_BYTES // (5 * ints * groups) // 16 * 16, 16), 256)
@@ -63,7 +63,7 @@ def make_block(ints: int, groups: int) -> Block:
     )
 
 
-@compiled
+@part
 def gather(y: int, left: int, width: int, exposure: Exposure, setup: Setup, block: Block) -> None:
     """Copy `width` columns of one row from column `left` on."""
     data = exposure.data

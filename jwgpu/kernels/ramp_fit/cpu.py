@@ -11,12 +11,12 @@ from jwgpu.kernels.compiled import compiled, over_rows
 from jwgpu.kernels.ramp_fit import Fit, Segments, Timing
 from jwgpu.kernels.ramp_fit.block_cpu import Block, Exposure, gather, make_block
 from jwgpu.kernels.ramp_fit.flags_cpu import find_segments, prepare_block
+from jwgpu.kernels.ramp_fit.parts_cpu import inlined, part
 from jwgpu.kernels.ramp_fit.segment_cpu import (
     NO_VARIANCE,
     Pixel,
     Setup,
     fit_segment,
-    inlined,
     limited,
     read_variance,
     segment_time,
@@ -122,7 +122,7 @@ def fit_one_ramp(
     return slopes * var_rnoise, dq, err, var_poisson, var_rnoise, slopes, by_noise, by_photons
 
 
-@compiled
+@part
 def combine(
     dq: int, lost: bool, saturated: bool, slopes: float, by_noise: float, by_photons: float
 ) -> tuple[float, int, float, float, float]:
@@ -155,7 +155,7 @@ def combine(
     return slopes * var_rnoise, dq, err, var_poisson, var_rnoise
 
 
-@compiled
+@part
 def fit_block(
     y: int,
     left: int,
@@ -215,7 +215,7 @@ def fit_block(
             var_rnoise[i, y, column] = fit[4]
 
 
-@compiled
+@part
 def combine_block(y: int, left: int, width: int, block: Block, sums: Any, rate: Fit) -> None:
     """Combine the integrations of all pixels of a block; see `fit_block` for the parameters."""
     stock = block.stock
@@ -240,7 +240,7 @@ def combine_block(y: int, left: int, width: int, block: Block, sums: Any, rate: 
         rate.var_rnoise[y, left + x] = found[4]
 
 
-@compiled
+@part
 def count_lost_charge(
     y: int,
     left: int,

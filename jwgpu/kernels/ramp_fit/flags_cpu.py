@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from jwgpu.kernels.compiled import compiled
 from jwgpu.kernels.ramp_fit.block_cpu import Block
 from jwgpu.kernels.ramp_fit.median_cpu import median_rates
+from jwgpu.kernels.ramp_fit.parts_cpu import part
 from jwgpu.kernels.ramp_fit.segment_cpu import (
     FIRST_READ,
     FRAME_ZERO,
@@ -23,7 +23,7 @@ _UNUSABLE = DO_NOT_USE | SATURATED
 _ALL_BUT_PERSISTENCE = 0xFF & ~PERSISTENCE
 
 
-@compiled
+@part
 def tally_flags(
     samples: Any, flags: Any, i: int, x: int, suppress_one_group: bool, ignore_first_jump: bool
 ) -> tuple[int, int, int, int]:
@@ -66,7 +66,7 @@ def tally_flags(
     return some, good, saturated, unusable
 
 
-@compiled
+@part
 def take_stock(i: int, width: int, setup: Setup, block: Block) -> None:
     """Count what is flagged in each ramp of one integration, and put frame zero where it is due.
 
@@ -101,7 +101,7 @@ def take_stock(i: int, width: int, setup: Setup, block: Block) -> None:
         stock[3, i, x] = kind
 
 
-@compiled
+@part
 def prepare_block(width: int, setup: Setup, block: Block) -> None:
     """Take stock of all ramps of a block, and find the median rate of each pixel, in DN/s."""
     samples = block.samples
@@ -130,7 +130,7 @@ def prepare_block(width: int, setup: Setup, block: Block) -> None:
         median[x] /= ints
 
 
-@compiled
+@part
 def find_segments(flags: Any, i: int, x: int, bounds: Any) -> tuple[int, int]:
     """Find the runs of good groups; the jump before a run, if it has no other flag, belongs to it.
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from jwgpu.kernels.compiled import compiled
+from jwgpu.kernels.ramp_fit.parts_cpu import part
 from jwgpu.models.flags import DO_NOT_USE, JUMP_DET
 
 
-@compiled
+@part
 def take_differences(
     samples: Any, flags: Any, i: int, width: int, group_time: float, steps: Any, known: Any
 ) -> None:
@@ -47,7 +47,7 @@ def take_differences(
             known[x] += usable
 
 
-@compiled
+@part
 def sort_columns(steps: Any, length: int, width: int) -> None:
     """Sort the first `length` values of each column, by Batcher's merge exchange.
 
@@ -78,7 +78,7 @@ def sort_columns(steps: Any, length: int, width: int) -> None:
         size //= 2
 
 
-@compiled
+@part
 def median_rates(
     samples: Any,
     flags: Any,

@@ -11,6 +11,7 @@ from jwgpu.kernels.compiled import compiled
 from jwgpu.kernels.ramp_fit import Segments
 from jwgpu.kernels.ramp_fit.block_cpu import Block, Exposure, gather, make_block
 from jwgpu.kernels.ramp_fit.flags_cpu import find_segments, prepare_block
+from jwgpu.kernels.ramp_fit.parts_cpu import part
 from jwgpu.kernels.ramp_fit.segment_cpu import (
     Pixel,
     Setup,
@@ -51,7 +52,7 @@ def count_rows(
                     most[y, 1] = max(most[y, 1], jumps)
 
 
-@compiled
+@part
 def measure_jumps(
     samples: Any, flags: Any, i: int, x: int, y: int, column: int, crmag: Any
 ) -> None:
@@ -66,7 +67,7 @@ def measure_jumps(
             jump += 1
 
 
-@compiled
+@part
 def intercept(
     samples: Any, i: int, x: int, first: int, stop: int, pixel: Pixel, weights: Weights
 ) -> tuple[float, float, float]:
@@ -129,7 +130,7 @@ def save_rows(
                     save_ramp(i, x, (y, left + x), known, setup, block, weights, segments)
 
 
-@compiled
+@part
 def save_ramp(
     i: int,
     x: int,

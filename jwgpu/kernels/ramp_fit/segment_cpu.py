@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import isfinite, isnan, nan, sqrt
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 
-from jwgpu.kernels.compiled import compiled
+from jwgpu.kernels.ramp_fit.parts_cpu import inlined, part
 from jwgpu.kernels.ramp_fit.weights import LEAST_SNR
-
-_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 #: When a segment of a single group was exposed: from a group to the next, up to the mean time of
 #: the reads of the first group, or up to the first frame.
@@ -20,16 +16,6 @@ WHOLE_GROUP, FIRST_READ, FRAME_ZERO = 0, 1, 2
 
 #: A variance this large means that nothing is known: the products then hold 0.
 NO_VARIANCE = 1.0e6
-
-
-def inlined(function: _Function) -> _Function:
-    """Compile `function` into its callers: passing arrays costs more than what is done with them.
-
-    Numba counts the references to each array argument of a call, with atomic instructions; for one
-    ramp that took as long as the fit itself.
-    """
-    result: _Function = numba.njit(inline="always", nogil=True, error_model="numpy")(function)
-    return result
 
 
 class Setup(NamedTuple):
@@ -54,13 +40,13 @@ class Pixel(NamedTuple):
     dark: float
 
 
-@compiled
+@part
 def limited(variance: float) -> float:
     """Return the variance, or 0 for one that says that nothing is known."""
     return 0.0 if variance >= NO_VARIANCE else variance
 
 
-@compiled
+@part
 def segment_time(length: int, kind: int, setup: Setup) -> float:
     """Exposure time from group to group, or of a single group."""
     if length == 1 and kind == FIRST_READ:
@@ -70,7 +56,7 @@ def segment_time(length: int, kind: int, setup: Setup) -> float:
     return setup.group_time
 
 
-@compiled
+@part
 def read_variance(length: int, time: float, pixel: Pixel) -> float:
     """Variance of a segment's slope by read noise.
 
@@ -84,7 +70,7 @@ def read_variance(length: int, time: float, pixel: Pixel) -> float:
     return 12.0 * noise * noise / ((length * length * length - length) * pixel.gain * pixel.gain)
 
 
-@compiled
+@part
 def choose_power(rise: float, pixel: Pixel) -> int:
     """Index of the power of the weights, by the signal to noise of a segment's rise; NaN: last."""
     signal = rise * pixel.gain
