@@ -54,8 +54,9 @@ def fit_integration(
         slope, photons, noise = fit_segment(
             samples, i, x, bounds[s, 0], bounds[s, 1], kind, median, pixel, setup, levers
         )
-        slopes += slope / noise
-        by_noise += 1.0 / noise
+        weight = 1.0 / noise
+        slopes += slope * weight
+        by_noise += weight
         if photons > 0.0:
             by_photons += 1.0 / photons
         by_both += 1.0 / (photons + noise)
@@ -69,7 +70,7 @@ def fit_one_ramp(
     bounds: Any,
     i: int,
     x: int,
-    stock: tuple[int, int, int],
+    stock: tuple[int, int, int, int],
     median: float,
     pixel: Pixel,
     dq: int,
@@ -82,8 +83,8 @@ def fit_one_ramp(
     ----------
     samples, flags, bounds : array
         See `Block`; the ramp at ``i, x`` is used.
-    stock : (int, int, int)
-        Saturated groups, unusable groups, and when a single group was exposed.
+    stock : (int, int, int, int)
+        Flags of any group, saturated groups, unusable groups, and when a single group was exposed.
     median : float
         Rate that the photon noise is estimated from, in DN/s.
     dq : int
@@ -97,10 +98,14 @@ def fit_one_ramp(
         What it adds to the sums of the pixel, see `fit_integration`.
     """
     groups = flags.shape[1]
-    saturated, unusable, kind = stock
+    seen, saturated, unusable, kind = stock
     count = 0
     if flags[i, 0, x] & SATURATED:
         dq |= DO_NOT_USE | SATURATED
+    elif seen == 0:
+        count = 1
+        bounds[0, 0] = 0
+        bounds[0, 1] = groups
     elif unusable != groups:
         count, _ = find_segments(flags, i, x, bounds)
     if unusable == groups:
@@ -191,7 +196,7 @@ def fit_block(
                 bounds,
                 i,
                 x,
-                (stock[1, i, x], stock[2, i, x], stock[3, i, x]),
+                (stock[0, i, x], stock[1, i, x], stock[2, i, x], stock[3, i, x]),
                 median[x],
                 pixel,
                 pixeldq[x] | stock[0, i, x] & (JUMP_DET | PERSISTENCE),
