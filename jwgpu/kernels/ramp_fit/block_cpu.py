@@ -12,7 +12,7 @@ from jwgpu.kernels.ramp_fit.segment_cpu import Setup
 from jwgpu.models.flags import DO_NOT_USE, NO_GAIN_VALUE
 
 #: Bytes of samples and flags that are gathered at once, to stay in the cache.
-_BLOCK_BYTES = 96 * 1024
+_BLOCK_BYTES = 384 * 1024
 
 
 class Exposure(NamedTuple):
