@@ -49,7 +49,7 @@ class Parameter:
             for word, value in (("min", self.low), ("max", self.high))
             if value is not None
         ]
-        arguments = ", ".join([*limits, f"default={self.default!r}"])
+        arguments = ", ".join([f"default={self.default!r}", *limits])
         return f"{self.name} = {_SPEC_TYPES[_plain_type(annotation)]}({arguments})  # {self.help}"
 
 

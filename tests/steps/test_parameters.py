@@ -16,8 +16,8 @@ class Everything:
 
 def test_the_spec_says_type_default_limits_and_help():
     assert spec_of(Everything).splitlines() == [
-        "threshold = float(min=0, default=4.0)  # how much",
-        "count = integer(min=1, max=9, default=3)  # how many",
+        "threshold = float(default=4.0, min=0)  # how much",
+        "count = integer(default=3, min=1, max=9)  # how many",
         "name = string(default='')  # what",
         "algorithm = option('OLS_C', 'LIKELY', default='OLS_C')  # which way",
         "is_on = boolean(default=False)  # whether",
