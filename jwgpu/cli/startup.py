@@ -16,12 +16,16 @@ from contextlib import contextmanager
 _M_MMAP_THRESHOLD = -3
 _M_TRIM_THRESHOLD = -1
 
+#: A full-frame image of float32 is 16 MB.
+_LARGER_THAN_AN_IMAGE = 64 << 20
+
 
 def reuse_memory() -> None:
-    """Keep freed memory for the next reference instead of giving it back to the system.
+    """Keep freed images for the next ones; give back what is larger.
 
-    The first touch of fresh pages costs more than reading a reference into them: 40 ms for a dark
-    of 168 MB, 0.5 ms when the memory has been used before. Does nothing where there is no glibc.
+    The first touch of fresh pages costs more than reading a reference into them. Ramps and darks
+    are given back all the same: kept in pieces, they would add to the peak. Does nothing where
+    there is no glibc.
     """
     import ctypes
 
@@ -30,7 +34,7 @@ def reuse_memory() -> None:
     except (OSError, AttributeError):
         return
     for parameter in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):
-        mallopt(parameter, 1 << 30)
+        mallopt(parameter, _LARGER_THAN_AN_IMAGE)
 
 
 @contextmanager

@@ -145,8 +145,8 @@ class Detector1Pipeline(CalibrationPipeline):
         try:
             self._find_references(model.meta, order)
             observer.start_step("load")
-            ramp = self.load(source, model)
-            return self.calibrate(ramp, order)
+            # Nothing here holds the ramp: it goes when it has been fitted.
+            return self.calibrate(self.load(source, model), order)
         finally:
             observer.finish_exposure(name)
 
