@@ -161,3 +161,71 @@ class RscdReference(Reference):
     """
 
     rows: Any
+
+
+@dataclass
+class RefPixReference(Reference):
+    """How NIRSpec's IRS2 readout uses its reference output and interleaved reference pixels.
+
+    Parameters
+    ----------
+    alpha, beta : array, (4, 712 * 2048 // 2 + 1) complex64
+        Filters of each amplifier for the reference output and for its reference pixels: for
+        frequencies from zero on, and only the part of them that keeps a real series real (a file
+        has all frequencies; what this part leaves out is imaginary and nothing comes of it).
+    bad_pixels : array, (n, 3) int64, optional
+        Amplifier (1 to 4), pair (1 or 2) and bit mask of its visits to the reference pixels that
+        are bad. None: the file has no DQ table.
+    """
+
+    alpha: Array
+    beta: Array
+    bad_pixels: Array | None = None
+
+
+@dataclass
+class SirsKernelReference(Reference):
+    """Fourier coefficients of the kernels of "simple improved reference subtraction".
+
+    ``gamma`` (amplifiers, n) complex128 is for the left reference pixels, ``zeta`` for the right
+    ones; None: the file has none for the exposure's detector.
+    """
+
+    gamma: Array | None = None
+    zeta: Array | None = None
+
+
+@dataclass
+class EmiFrequency:
+    """A frequency of interference: in Hz, and one turn of its ``waveform`` (bins,) float64."""
+
+    frequency: float
+    waveform: Any
+
+
+@dataclass
+class EmiCase:
+    """How a subarray is clocked, and which frequencies disturb it.
+
+    Parameters
+    ----------
+    row_clocks, frame_clocks : int
+        Cycles of the pixel clock from row to row, and in a reset frame.
+    frequencies : tuple of str
+        Names of frequencies, the first to be removed first; empty for none.
+    """
+
+    row_clocks: int
+    frame_clocks: int
+    frequencies: tuple[str, ...]
+
+
+@dataclass
+class EmiReference(Reference):
+    """Electromagnetic interference of MIRI: ``frequencies`` by name, and the exposure's ``case``.
+
+    ``case`` is None where the file has none for the exposure's subarray. Waveforms are on the host.
+    """
+
+    frequencies: Mapping[str, EmiFrequency]
+    case: EmiCase | None

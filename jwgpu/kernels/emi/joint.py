@@ -1,0 +1,173 @@
+"""Fit of a waveform together with the ramps: amplitude and phase that make the ramps straightest.
+
+Every pixel read at the same phase of the wave has the same wave along its ramp, so that chi squared
+depends on the samples only through their sums over such pixels. For a trial phase let ``z`` be the
+wave in each bin of phase and group. A straight line is fitted to each bin's ramp, less ``c z``; the
+chi squared of these fits is ``a c**2 + b c`` and a constant, which gives the best amplitude ``c``
+in closed form. The phase is searched on a grid and refined by a parabola.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from jwgpu.backends import namespace_of
+from jwgpu.kernels.emi import Clock, evaluate_waveform
+
+log = logging.getLogger(__name__)
+
+#: Trial phases in a turn.
+TRIALS = 500
+
+#: Values of the wave that are held at a time.
+_BLOCK = 2_000_000
+
+#: Sums of squares below this are no wave at all.
+_NO_WAVE = 1e-8
+
+
+def waveform_pieces(waveform: Any) -> Any:
+    """Return a waveform as pieces of cubic polynomials: a spline with not-a-knot ends.
+
+    Parameters
+    ----------
+    waveform : ndarray, (bins,) float
+        One turn, a value at the middle of each bin; at least 4.
+
+    Returns
+    -------
+    ndarray, (bins + 1, 4) float64
+        Coefficients, constant first, in bins from the middle of one bin to that of the next; the
+        first piece starts half a bin before the turn.
+    """
+    import numpy as np
+    from scipy.interpolate import CubicSpline
+
+    values = np.asarray(waveform, dtype=np.float64)
+    around = np.concatenate([values[-1:], values, values[:1]])
+    spline = CubicSpline(np.arange(around.size, dtype=np.float64), around)
+    return np.ascontiguousarray(spline.c[::-1].T)
+
+
+def fit_waveform(
+    sums: Any, counts: Any, pieces: Any, clock: Clock, period: float, separately: bool
+) -> tuple[Any, Any]:
+    """Fit the amplitude and phase of a waveform to samples summed by phase.
+
+    Parameters
+    ----------
+    sums : array, (ints, bins, groups) float64
+        In DN, from :func:`jwgpu.kernels.emi.sum_by_phase`; at least 3 groups.
+    counts : array, (ints, bins) float64
+    pieces : array, (bins + 1, 4) float64
+        The waveform.
+    clock : Clock
+    period : float
+        In cycles of the pixel clock.
+    separately : bool
+        Fit each integration by itself, not all with one amplitude and phase.
+
+    Returns
+    -------
+    amplitudes, phases : array, (ints,) float64
+        Factor on the waveform (0 where there is nothing to fit), and its phase in turns when the
+        first pixel of the integration is read.
+    """
+    xp = namespace_of(sums, counts, pieces)
+    ints = sums.shape[0]
+    a, b = _coefficients(sums, counts, pieces, clock.frame_clocks / period % 1)
+    gap = clock.frame_clocks / period % 1 * clock.groups + clock.reset_clocks / period
+    gaps = [gap * i for i in range(ints)]
+    groups = [[i] for i in range(ints)] if separately else [list(range(ints))]
+    amplitudes, phases = [], []
+    trials = xp.arange(TRIALS) * 1.0 / TRIALS
+    for members in groups:
+        chi2, _ = _best_amplitudes(a, b, trials, members, gaps)
+        phase = best_phase(chi2)
+        _, amplitude = _best_amplitudes(a, b, xp.asarray([phase]), members, gaps)
+        for i in members:
+            amplitudes.append(float(amplitude[0]))
+            phases.append(phase + gaps[i])
+    return xp.asarray(amplitudes), xp.asarray(phases)
+
+
+def _coefficients(sums: Any, counts: Any, pieces: Any, group_phase: float) -> tuple[Any, Any]:
+    """Return `a` and `b` of each integration and trial phase: (ints, trials)."""
+    xp = namespace_of(sums, counts, pieces)
+    ints, bins, groups = sums.shape
+    t = xp.arange(groups, dtype=sums.dtype)
+    s_t, s_tt = float(xp.sum(t)), float(xp.sum(t * t))
+    delta = groups * s_tt - s_t**2
+    s_y, s_ty = xp.sum(sums, axis=2), xp.sum(sums * t, axis=2)
+    of_sz = s_tt * s_y - s_t * s_ty
+    of_stz = groups * s_ty - s_t * s_y
+    start = ((xp.arange(bins, dtype=sums.dtype) + 0.5) / bins)[:, None] + t * group_phase
+    a = xp.empty((ints, TRIALS), dtype=sums.dtype)
+    b = xp.empty((ints, TRIALS), dtype=sums.dtype)
+    step = max(1, _BLOCK // (bins * groups))
+    for first in range(0, TRIALS, step):
+        part = slice(first, min(first + step, TRIALS))
+        trial = xp.arange(part.start, part.stop, dtype=sums.dtype) / TRIALS
+        z = evaluate_waveform(pieces, start + trial[:, None, None])
+        s_z, s_tz, s_zz = xp.sum(z, axis=2), xp.sum(z * t, axis=2), xp.sum(z * z, axis=2)
+        straight = s_tt * s_z**2 - 2 * s_t * s_z * s_tz + groups * s_tz**2
+        a[:, part] = counts @ (s_zz - straight / delta).T
+        b[:, part] = (2 / delta) * (of_sz @ s_z.T + of_stz @ s_tz.T)
+        b[:, part] -= 2 * (sums.reshape(ints, -1) @ z.reshape(z.shape[0], -1).T)
+    return a, b
+
+
+def _best_amplitudes(
+    a: Any, b: Any, phases: Any, members: list[int], gaps: list[float]
+) -> tuple[Any, Any]:
+    """Return chi squared (less a constant; NaN without a wave) and amplitude at each phase."""
+    xp = namespace_of(a, b, phases)
+    total_a, total_b = xp.zeros_like(phases), xp.zeros_like(phases)
+    for i in members:
+        nearest = _next_trial(phases, gaps[i])
+        total_a += a[i, nearest]
+        total_b += b[i, nearest]
+    is_wave = (xp.abs(total_a) > _NO_WAVE) & xp.isfinite(total_a) & xp.isfinite(total_b)
+    safe = xp.where(is_wave, total_a, 1.0)
+    amplitude = xp.where(is_wave, -total_b / (2 * safe), 0.0)
+    chi2 = xp.where(is_wave, total_a * amplitude**2 + total_b * amplitude, xp.nan)
+    return chi2, amplitude
+
+
+def _next_trial(phases: Any, gap: float) -> Any:
+    """Return the index of the trial phase that is the first at or after ``phases + gap``.
+
+    The same differences, in the same order, as the official package forms them: which trial phase
+    is taken where one falls right on the phase depends on their rounding.
+    """
+    xp = namespace_of(phases)
+    near = xp.floor((phases + gap) * TRIALS)[:, None] + xp.arange(-1, 3)
+    near = (near % TRIALS).astype(int)
+    distance = (near / TRIALS - phases[:, None] - gap) % 1
+    return xp.take_along_axis(near, xp.argmin(distance, axis=1)[:, None], axis=1)[:, 0]
+
+
+def best_phase(chi2: Any) -> float:
+    """Return the phase of least chi squared: the vertex of the parabola through three trials.
+
+    The trials follow one another around the turn. (The official package takes those on either side
+    of the turn's end to be a turn apart, and so misses the phase when it lies there.)
+
+    Parameters
+    ----------
+    chi2 : array, (trials,) float64
+        NaN where there is nothing to fit.
+    """
+    xp = namespace_of(chi2)
+    if not bool(xp.any(xp.isfinite(chi2))):
+        log.warning("EMI: there is nothing to fit a wave to")
+        return 0.0
+    n = chi2.shape[0]
+    least = int(xp.argmin(xp.where(xp.isnan(chi2), xp.inf, chi2)))
+    before, here, after = (float(chi2[k % n]) for k in (least - 1, least, least + 1))
+    bend = before - 2 * here + after
+    if not 0 < bend < float("inf"):
+        log.warning("EMI: chi squared does not depend on the phase of the wave")
+        return least / n
+    return (least + 0.5 * (before - after) / bend) / n
