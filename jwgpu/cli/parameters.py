@@ -65,6 +65,7 @@ class SpecParameter:
             arguments = self.check.partition("(")[2].rpartition(")")[0]
             return "one of " + ", ".join(re.findall(r"'([^']*)'", arguments.split("default")[0]))
         words = {"boolean": "true or false", "integer": "a whole number", "float": "a number"}
+        words["float_list"] = "numbers, each followed by a comma"
         text = words.get(self.kind, "")
         if "min" in limits and "max" in limits:
             text += f" from {limits['min']} to {limits['max']}"

@@ -7,7 +7,13 @@ import typing
 from typing import Any
 
 #: Spec names of the Python types that a parameter may have.
-_SPEC_TYPES = {bool: "boolean", int: "integer", float: "float", str: "string"}
+_SPEC_TYPES: dict[Any, str] = {
+    bool: "boolean",
+    int: "integer",
+    float: "float",
+    str: "string",
+    list[float]: "float_list",
+}
 
 
 class Parameter:
@@ -39,7 +45,7 @@ class Parameter:
         Raises
         ------
         TypeError
-            If the annotation is not bool, int, float or str, or one of them or None.
+            If the annotation is not bool, int, float, str or list[float], or one of them or None.
         """
         if self.options:
             values = ", ".join(repr(option) for option in self.options)
@@ -93,5 +99,5 @@ def _plain_type(annotation: Any) -> type:
         if len(kinds) == 1:
             annotation = kinds[0]
     if annotation not in _SPEC_TYPES:
-        raise TypeError(f"a step parameter is a bool, int, float or str, not {annotation!r}")
+        raise TypeError(f"a step parameter is a bool, int, float, str or list[float], not {annotation!r}")
     return typing.cast("type", annotation)
