@@ -6,6 +6,29 @@ from dataclasses import dataclass
 from typing import Any
 
 
+@dataclass(frozen=True)
+class StoredArray:
+    """An array that is still in its file.
+
+    Attributes
+    ----------
+    path, extension : str
+        Where it is.
+    dtype : dtype
+        What it becomes when it is read.
+    """
+
+    path: str
+    extension: str
+    dtype: Any
+
+    def read(self) -> Any:
+        """Read it, into host memory."""
+        from jwgpu.models.fits_arrays import read_array
+
+        return read_array(self.path, self.extension, self.dtype)
+
+
 @dataclass
 class Ramp:
     """The ramps of one exposure, changed in place by the steps of stage 1.
@@ -22,10 +45,13 @@ class Ramp:
         The official data model of the exposure without these arrays: metadata and tables.
     zeroframe : array, (ints, y, x) float32, or None
         The first frame of each integration, in DN (NIRCam).
-    refout : array, (ints, groups, y, x // 4) float32, or None
-        Reference output, in DN (MIRI).
+    refout : array, (ints, groups, y, x // 4) float32, or StoredArray, or None
+        Reference output, in DN (MIRI). No step uses it, so it stays in its file until the ramp is
+        saved.
     average_dark_current : array, (y, x) float32, or None
         Dark current for the noise model, in electron/s.
+    is_expendable : bool
+        Whether nobody needs the samples after ramp fitting, so that their memory may go meanwhile.
     """
 
     data: Any
@@ -35,6 +61,7 @@ class Ramp:
     zeroframe: Any = None
     refout: Any = None
     average_dark_current: Any = None
+    is_expendable: bool = False
 
     @property
     def meta(self) -> Any:

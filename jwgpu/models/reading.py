@@ -11,7 +11,7 @@ import numpy as np
 
 from jwgpu.errors import InputError
 from jwgpu.models.fits_arrays import FitsFile
-from jwgpu.models.ramp import Ramp
+from jwgpu.models.ramp import Ramp, StoredArray
 from jwgpu.models.rates import Rates
 
 log = logging.getLogger(__name__)
@@ -76,6 +76,9 @@ def read_ramp(path: str | Path, model: Any = None, threads: int = 1) -> Ramp:
                 continue
             if len(found.shape) != axes:
                 raise InputError(_wrong_axes(name, extension, found.shape, axes))
+            if attribute == "refout":
+                arrays[attribute] = StoredArray(name, extension, dtype)
+                continue
             arrays[attribute] = file.read_array(extension, dtype, threads=threads)
     if arrays["data"] is None:
         raise InputError(f"{name}: has no SCI extension with samples; give a _uncal or _ramp file")
@@ -144,6 +147,8 @@ def model_of(ramp: Ramp) -> Any:
     model = ramp.model
     for attribute, *_ in _RAMP_ARRAYS:
         value = getattr(ramp, attribute)
+        if isinstance(value, StoredArray):
+            value = value.read()
         if value is not None:
             setattr(model, attribute, value)
     return model

@@ -168,6 +168,7 @@ class Detector1Pipeline(CalibrationPipeline):
             self.suffix = "ramp"
             ramp = self.run_step(self.ramp_fit, ramp)
             return reading.model_of(self.run_step(self.gain_scale, ramp))
+        ramp.is_expendable = True
         rate, rateints = self.run_step(self.ramp_fit, ramp)
         del ramp
         self.suffix = "rate"

@@ -12,9 +12,9 @@ from jwgpu.references.types import Reference
 #: Bytes to keep between the exposures of one call.
 BETWEEN_EXPOSURES = 1_500_000_000
 
-#: Bytes to keep within one exposure: two images and their flags, so that what two steps in a row
-#: share (gain and readnoise, the superbias) is read once.
-WITHIN_EXPOSURE = 64 << 20
+#: Bytes to keep within one exposure: two full-frame images, so that what two steps in a row share
+#: (gain and readnoise; the superbias and its flags) is read once.
+WITHIN_EXPOSURE = 33 << 20
 
 
 class ReferenceCache:

@@ -105,6 +105,7 @@ class RampFitStep(RampStep):
             average_dark_current=ramp.average_dark_current,
             suppress_one_group=self.suppress_one_group,
             save_segments=self.save_opt,
+            is_last_use=ramp.is_expendable,
         )
         if segments is not None:
             output = writing.fitopt_model(ramp, RampFitOutput(**segments._asdict()))

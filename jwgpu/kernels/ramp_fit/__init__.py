@@ -86,6 +86,7 @@ def fit_ramps(
     average_dark_current: Any = None,
     suppress_one_group: bool = True,
     save_segments: bool = False,
+    is_last_use: bool = False,
 ) -> tuple[Fit, Fit, Segments | None]:
     """Fit a straight line to each segment of each ramp, and combine them.
 
@@ -99,7 +100,7 @@ def fit_ramps(
     data : array, (ints, groups, y, x) float32
         Samples, in DN.
     groupdq : array, (ints, groups, y, x) uint8
-        Flags of the samples. Neither is changed.
+        Flags of the samples. Neither is changed, but see `is_last_use`.
     pixeldq : array, (y, x) uint32
         Flags of the pixels.
     gain : array, (y, x) float32
@@ -122,6 +123,9 @@ def fit_ramps(
         only.
     save_segments : bool
         Return the third result.
+    is_last_use : bool
+        `data` and `groupdq` are not needed any more: their memory may go while the rates grow,
+        and what they hold afterwards is not defined.
 
     Returns
     -------
@@ -151,5 +155,6 @@ def fit_ramps(
         # With one group in all there would be nothing left.
         suppress_one_group=suppress_one_group and data.shape[1] > 1,
         save_segments=save_segments,
+        is_last_use=is_last_use,
     )
     return result

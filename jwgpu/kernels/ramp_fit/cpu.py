@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from jwgpu.backends.cpu import release_rows
 from jwgpu.kernels.compiled import compiled, over_rows
 from jwgpu.kernels.ramp_fit import Fit, Segments, Timing
 from jwgpu.kernels.ramp_fit.block_cpu import Block, Exposure, gather, make_block
@@ -350,6 +351,7 @@ def fit_ramps(
     average_dark_current: Any,
     suppress_one_group: bool,
     save_segments: bool,
+    is_last_use: bool,
 ) -> tuple[Fit, Fit, Segments | None]:
     """See `jwgpu.kernels.ramp_fit.fit_ramps`."""
     ints, _, rows, columns = data.shape
@@ -380,7 +382,8 @@ def fit_ramps(
     weights = optimal_weights(n_groups)
     rate = _empty_fit((rows, columns))
     rateints = _empty_fit((ints, rows, columns))
-    over_rows(fit_rows, rows, n_groups, exposure, setup, weights.levers, rate, rateints)
+    fit = _fit_and_release if is_last_use and not save_segments else fit_rows
+    over_rows(fit, rows, n_groups, exposure, setup, weights.levers, rate, rateints)
     if not save_segments:
         return rate, rateints, None
 
@@ -391,6 +394,12 @@ def fit_ramps(
     segments = _no_segments_yet((ints, rows, columns), int(most[:, 0].max()), int(most[:, 1].max()))
     over_rows(save_rows, rows, n_groups, exposure, setup, weights, rateints.data, segments)
     return rate, rateints, segments
+
+
+def _fit_and_release(first: int, stop: int, groups: int, exposure: Exposure, *rest: Any) -> None:
+    fit_rows(first, stop, groups, exposure, *rest)
+    release_rows(exposure.data, first, stop)
+    release_rows(exposure.groupdq, first, stop)
 
 
 def _empty_fit(shape: tuple[int, ...]) -> Fit:
