@@ -210,11 +210,6 @@ def check_exposure(meta: Any, name: str) -> None:
             f"{name}: detector1 does not take guider exposures ({meta.exposure.type}); "
             "calibrate them with the official package's calwebb_guider"
         )
-    if "IRS2" in str(meta.exposure.readpatt):
-        raise NotYetError(
-            f"{name}: jwgpu does not have the IRS2 readout ({meta.exposure.readpatt}) yet; "
-            "calibrate this exposure with the official package"
-        )
     if meta.subarray.multistripe_reads1 is not None or (meta.subarray.num_superstripe or 0) > 0:
         raise NotYetError(
             f"{name}: jwgpu does not have multistripe readouts ({meta.subarray.name}) yet; "

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from jwgpu.errors import NotYetError, ReferenceFileError
+from jwgpu.kernels.irs2.layout import IMAGE_TIME
 from jwgpu.references import types
 from jwgpu.references.cut import cut_to_exposure
 from jwgpu.references.exposure import Exposure, Region
@@ -239,6 +240,49 @@ def _rscd(d: Decoding) -> types.Reference:
     return types.RscdReference(rows, **d.common())
 
 
+def _refpix(d: Decoding) -> types.Reference:
+    table = d.source.table("IRS2") or {}
+    rows = 2 * IMAGE_TIME  # real and imaginary parts take turns
+    filters = []
+    for name in ("alpha", "beta"):
+        columns = [table.get(f"{name}_{amplifier}") for amplifier in range(4)]
+        if any(column is None or column.shape != (rows,) for column in columns):
+            raise ReferenceFileError(
+                f"{d.source.path}: has no table IRS2 with the columns alpha_0 … beta_3 of {rows} "
+                "rows, which the IRS2 readout needs"
+            )
+        filters.append(np.stack([_real_part_of_filter(column) for column in columns]))
+    bad = d.source.table("DQ")
+    alpha, beta = filters
+    if bad is None or not len(bad.get("mask", ())):
+        return types.RefPixReference(alpha, beta, **d.common())
+    pixels = np.stack([np.asarray(bad[k], np.int64) for k in ("output", "odd_even", "mask")], 1)
+    return types.RefPixReference(alpha, beta, pixels, **d.common())
+
+
+def _real_part_of_filter(column: Any) -> Array:
+    """Return the Hermitian part, complex64, of a filter, for the frequencies from zero on."""
+    values = np.ascontiguousarray(column, np.float32).view(np.complex64)
+    half = values.size // 2 + 1
+    mirrored = np.concatenate([values[:1], values[: half - 2 : -1]])
+    result: Array = (values[:half] + mirrored.conj()) * np.complex64(0.5)
+    return result
+
+
+def _sirskernel(d: Decoding) -> types.Reference:
+    detector = str(d.exposure.keywords.get("DETECTOR")).lower()
+    found = [d.source.entry(detector, name) for name in ("gamma", "zeta")]
+    if any(part is None for part in found):
+        return types.SirsKernelReference(**d.common())
+    gamma, zeta = (np.ascontiguousarray(part, np.complex128) for part in found)
+    if gamma.ndim != 2 or gamma.shape != zeta.shape or gamma.shape[0] != 4 or gamma.shape[1] < 2:
+        raise ReferenceFileError(
+            f"{d.source.path}: gamma and zeta of {detector} have the shapes {gamma.shape} and "
+            f"{zeta.shape}; (4, frequencies) is needed, the same for both"
+        )
+    return types.SirsKernelReference(gamma, zeta, **d.common())
+
+
 _DECODERS: Mapping[str, Callable[[Decoding], types.Reference]] = {
     "mask": _mask,
     "saturation": _saturation,
@@ -250,4 +294,6 @@ _DECODERS: Mapping[str, Callable[[Decoding], types.Reference]] = {
     "dark": _dark,
     "reset": _reset,
     "rscd": _rscd,
+    "refpix": _refpix,
+    "sirskernel": _sirskernel,
 }

@@ -31,6 +31,9 @@ class Source(Protocol):
     def table(self, name: str) -> Mapping[str, Array] | None:
         """Return the columns of a table by lower-case name; None if there is none."""
 
+    def entry(self, *names: str) -> Array | None:
+        """Return an array of an ASDF tree by the names on the way there; None if there is none."""
+
 
 class FitsSource:
     """A reference in a FITS file."""
@@ -54,6 +57,11 @@ class FitsSource:
         """Read a table."""
         return self._file.columns(name) if self._file.find(name) is not None else None
 
+    def entry(self, *names: str) -> Array | None:
+        """Return None: a FITS file has no tree."""
+        del names
+        return None
+
 
 class ModelSource:
     """A reference in an open data model, which has translated its flags already."""
@@ -64,7 +72,11 @@ class ModelSource:
         "COEFFS": "coeffs",
         "INV_COEFFS": "inv_coeffs",
         "AVDRKCUR": "average_dark_current",
+    }
+    _TABLES: Mapping[str, str] = {
         "RSCD_GROUP_SKIP": "rscd_group_skip_table",
+        "IRS2": "irs2_table",
+        "DQ": "dq_table",
     }
 
     def __init__(self, model: Any, path: str | None = None) -> None:
@@ -89,13 +101,22 @@ class ModelSource:
 
     def table(self, name: str) -> Mapping[str, Array] | None:
         """Copy the columns of a table."""
-        found = self._get(name)
+        found = self._get(name, self._TABLES)
         if found is None:
             return None
         return {key.lower(): np.array(found[key]) for key in found.dtype.names}
 
-    def _get(self, name: str) -> Any:
-        attribute = self._ATTRIBUTES.get(name)
+    def entry(self, *names: str) -> Array | None:
+        """Copy an array of the tree."""
+        found = self._model.instance
+        for name in names:
+            if not isinstance(found, Mapping) or name not in found:
+                return None
+            found = found[name]
+        return np.array(found)
+
+    def _get(self, name: str, places: Mapping[str, str] = _ATTRIBUTES) -> Any:
+        attribute = places.get(name)
         if attribute is None or not self._model.hasattr(attribute):
             return None
         return getattr(self._model, attribute)

@@ -156,6 +156,15 @@ class CalibrationStep(stpipe.Step):
         self.session.observer.finish_step(self.class_alias, seconds)
         return exposure if result is None else result
 
+    def needed_references(self, meta: Any, shape: tuple[int, ...] = ()) -> dict[str, type]:
+        """Return the reference types, and their classes, that an exposure needs of this step.
+
+        A type that is left out must have a default in `correct`. `shape` is that of the exposure,
+        () as long as only its keywords are known.
+        """
+        del meta, shape
+        return self.reference_classes
+
     def set_status(self, exposure: Any, status: str) -> None:
         """Record the status of this step in the metadata of `exposure`."""
         setattr(exposure.meta.cal_step, self.status_name or self.class_alias, status)
@@ -169,14 +178,15 @@ class CalibrationStep(stpipe.Step):
             If one is missing.
         """
         source = self.session.references.with_overrides(self.get_ref_override)
-        source.prefetch(self.reference_classes, meta)
-        for reftype in self.reference_classes:
+        needed = self.needed_references(meta)
+        source.prefetch(needed, meta)
+        for reftype in needed:
             source.find(reftype, meta, optional=reftype in self.optional_references)
 
     def _load_references(self, exposure: Any) -> dict[str, Any]:
         source = self.session.references.with_overrides(self.get_ref_override)
         used = {}
-        for reftype in self.reference_classes:
+        for reftype in self.needed_references(exposure.meta, exposure.data.shape):
             used[reftype] = source.load(
                 reftype,
                 exposure.meta,

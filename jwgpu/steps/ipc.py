@@ -9,11 +9,12 @@ from jwgpu.kernels.ipc import deconvolve
 from jwgpu.models.ramp import Ramp
 from jwgpu.references.types import IpcReference
 from jwgpu.steps.base import INTEGRATIONS, RampStep
-from jwgpu.steps.readout import refuse_special_readout
+from jwgpu.steps.readout import is_interleaved, layout_of, refuse_stripes
 
 REFERENCE_BORDER = 4  # pixels, on every side of a near-infrared detector, left and right of MIRI's
 NEAR_INFRARED_SIDE = 2048  # pixels
 MIRI_COLUMNS = 1032
+GROUPS_AT_A_TIME = 4  # of IRS2, which are copied
 
 
 class IPCStep(RampStep):
@@ -23,8 +24,8 @@ class IPCStep(RampStep):
     cut = INTEGRATIONS
 
     def applies_to(self, exposure: Ramp) -> None:
-        """Raise `NotYetError` for IRS2 and striped readouts."""
-        refuse_special_readout(self.class_alias, exposure)
+        """Raise `NotYetError` for striped readouts."""
+        refuse_stripes(self.class_alias, exposure)
 
     def correct(self, ramp: Ramp, ipc: IpcReference) -> None:
         """Convolve; reference pixels neither change nor take part.
@@ -41,13 +42,25 @@ class IPCStep(RampStep):
         ReferenceFileError
             If the kernel has neither two nor four axes, or its pixels are not those of the image.
         """
+        rows = layout_of(ramp).science_rows if is_interleaved(ramp) else None
+        image_shape = ramp.image_shape if rows is None else (rows.size, ramp.image_shape[1])
         shape = tuple(ipc.kernel.shape)
-        if len(shape) not in (2, 4) or shape[2:] not in ((), ramp.image_shape):
+        if len(shape) not in (2, 4) or shape[2:] not in ((), image_shape):
             raise ReferenceFileError(
                 f"{ipc.path}: an IPC kernel of shape {shape} does not fit an image of "
-                f"{ramp.image_shape}: give one of (ky, kx), or of (ky, kx, rows, columns)"
+                f"{image_shape}: give one of (ky, kx), or of (ky, kx, rows, columns)"
             )
-        deconvolve(ramp.data, ipc.kernel, reference_borders(ramp.meta))
+        borders = reference_borders(ramp.meta)
+        if rows is None:
+            deconvolve(ramp.data, ipc.kernel, borders)
+            return
+        # Neighbours are those on the detector: a few groups at a time, without what lies between.
+        for integration in ramp.data:
+            for first in range(0, integration.shape[0], GROUPS_AT_A_TIME):
+                groups = slice(first, first + GROUPS_AT_A_TIME)
+                science = integration[groups, rows]
+                deconvolve(science[None], ipc.kernel, borders)
+                integration[groups, rows] = science
 
 
 def reference_borders(meta: Any) -> tuple[int, int, int, int]:

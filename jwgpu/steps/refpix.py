@@ -15,9 +15,13 @@ from jwgpu.kernels.reference_pixels.layout import (
     mid_infrared_sections,
     single_amplifier_layout,
 )
+from jwgpu.kernels.sirs import convolution_kernels, subtract_template
 from jwgpu.models.flags import DO_NOT_USE, REFERENCE_PIXEL
 from jwgpu.models.ramp import Ramp
+from jwgpu.references.types import RefPixReference, SirsKernelReference
+from jwgpu.steps import irs2
 from jwgpu.steps.base import INTEGRATIONS, RampStep, SkipStep, param
+from jwgpu.steps.readout import is_interleaved, layout_of
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +36,7 @@ class RefPixStep(RampStep):
 
     class_alias = "refpix"
     cut = INTEGRATIONS
-    # Both belong to modes that are refused below: nothing is fetched, overrides are accepted.
+    # Only what the exposure's mode needs is looked for, see `needed_references`.
     reference_file_types: ClassVar = ["refpix", "sirskernel"]
 
     odd_even_columns: bool = param(True, help="near-IR: odd and even columns have their own offset")
@@ -55,43 +59,91 @@ class RefPixStep(RampStep):
     halfwidth: int = param(30, help="sirs: half the width of the convolution kernel")
     siglimit: float = param(3.0, help="sigmas beyond which a reference pixel is clipped")
 
-    def correct(self, ramp: Ramp) -> None:
-        """Correct the groups, and the zero frames alike; flags stay as they are.
+    def applies_to(self, exposure: Ramp) -> None:
+        """Raise `NotYetError` for multistripe subarrays."""
+        _refuse_stripes(exposure.meta.subarray)
 
-        Without usable reference pixels nothing is subtracted and the status is still COMPLETE, as
-        in jwst 3.0 (its documents say SKIPPED).
+    def needed_references(self, meta: Any, shape: tuple[int, ...] = ()) -> dict[str, type]:
+        """Return REFPIX for IRS2, SIRSKERNEL for full frames with the algorithm ``sirs``."""
+        needed = ""
+        if max(shape) > DETECTOR_SIZE if shape else "IRS2" in str(meta.exposure.readpatt):
+            needed = "refpix"
+        elif self.refpix_algorithm == "sirs" and str(meta.instrument.name).upper() != "MIRI":
+            needed = "sirskernel" if "FULL" in str(meta.subarray.name) else ""
+        return {name: kind for name, kind in self.reference_classes.items() if name == needed}
+
+    def correct(
+        self,
+        ramp: Ramp,
+        refpix: RefPixReference | None = None,
+        sirskernel: SirsKernelReference | None = None,
+    ) -> None:
+        """Correct the groups, and the zero frames alike.
+
+        Flags stay as they are, except with IRS2. Without usable reference pixels nothing is
+        subtracted and the status is still COMPLETE, as in jwst 3.0 (its documents say SKIPPED).
 
         Parameters
         ----------
         ramp : Ramp
-            Exposure; ``data`` and ``zeroframe`` are changed.
+            Exposure; ``data`` and ``zeroframe`` are changed. With IRS2 bad reference pixels are
+            flagged in ``pixeldq``, and all arrays lose the rows of reference pixels.
+        refpix : RefPixReference, optional
+            What IRS2 needs.
+        sirskernel : SirsKernelReference, optional
+            What the algorithm ``sirs`` needs; without it, the running median is used.
 
         Raises
         ------
         SkipStep
-            For MIRI subarrays, and subarrays that are not within the detector.
+            For MIRI subarrays, subarrays that are not within the detector, and IRS2 without
+            reference.
         InputError
             If the keywords of the subarray are missing or do not fit the image.
         NotYetError
-            For IRS2 readout, multistripe subarrays and the algorithm ``sirs``.
+            For multistripe subarrays.
         """
+        _refuse_stripes(ramp.meta.subarray)
         rows, columns = ramp.image_shape
-        _refuse_striped_and_irs2(ramp.meta.subarray, max(rows, columns))
         if str(ramp.meta.instrument.name).upper() == "MIRI":
             self._correct_mid_infrared(ramp)
             return
-        if self.refpix_algorithm == "sirs":
-            self._refuse_sirs(ramp.meta.subarray.name)
-        layout = self._layout(ramp)
-        if layout.pixels.size == 0 and layout.side_pixels.size == 0:
+        if is_interleaved(ramp):
+            self._correct_interleaved(ramp, refpix)
+            return
+        kernels = self._convolution_kernels(ramp, sirskernel)
+        layout = self._layout(ramp, with_sides=kernels is None)
+        if layout.pixels.size == 0 and layout.side_pixels.size == 0 and kernels is None:
             log.warning("there are no good reference pixels: nothing is subtracted")
             return
-        self._subtract(ramp.data.reshape(-1, rows, columns), layout)
+        self._subtract(ramp, ramp.data.reshape(-1, rows, columns), layout, kernels)
         if ramp.zeroframe is not None and ramp.meta.exposure.zero_frame:
             is_empty = ramp.zeroframe == 0.0
-            self._subtract(ramp.zeroframe, layout)
+            self._subtract(ramp, ramp.zeroframe, layout, kernels)
             # Exactly zero means "no value", and is to stay so.
             ramp.zeroframe[is_empty] = 0.0
+
+    def _correct_interleaved(self, ramp: Ramp, refpix: RefPixReference | None) -> None:
+        layout = layout_of(ramp)
+        irs2.flag_bad_rows(ramp, layout, self.ovr_corr_mitigation_ftr)
+        if self.irs2_mean_subtraction:
+            sections = irs2.mean_layout(ramp, layout, odd_even=self.odd_even_columns)
+            arrays = [ramp.data.reshape(-1, *ramp.image_shape)]
+            if irs2.has_zero_frame(ramp):
+                is_empty = ramp.zeroframe == 0.0
+                arrays.append(ramp.zeroframe)
+            for images in arrays:
+                subtract_drift(images, sections, self.siglimit, 1, 0.0)
+            if irs2.has_zero_frame(ramp):
+                ramp.zeroframe[is_empty] = 0.0
+        irs2.replace_bad_rows(ramp, layout)
+        if refpix is None:
+            raise SkipStep("IRS2 needs a REFPIX reference, and that is N/A")
+        irs2.replace_listed_rows(ramp, layout, refpix)
+        keep = self.preserve_irs2_refpix
+        irs2.subtract_references(ramp, layout, refpix, keep_reference=keep)
+        if not keep:
+            irs2.strip_references(ramp, layout)
 
     def _correct_mid_infrared(self, ramp: Ramp) -> None:
         rows, columns = ramp.image_shape
@@ -106,14 +158,15 @@ class RefPixStep(RampStep):
             return
         subtract_drift_from_differences(ramp.data, sections, self.siglimit)
 
-    def _layout(self, ramp: Ramp) -> NearInfraredLayout:
+    def _layout(self, ramp: Ramp, *, with_sides: bool) -> NearInfraredLayout:
         """Return where the reference pixels of a near-infrared exposure are."""
         place = _placement(ramp)
         is_full_frame = ramp.image_shape == (DETECTOR_SIZE, DETECTOR_SIZE)
         if is_full_frame or ramp.meta.exposure.noutputs == 4:
             good = (ramp.pixeldq & DO_NOT_USE) == 0
+            use_sides = self.use_side_ref_pixels and with_sides
             return four_amplifier_layout(
-                good, place, odd_even=self.odd_even_columns, use_sides=self.use_side_ref_pixels
+                good, place, odd_even=self.odd_even_columns, use_sides=use_sides
             )
         flags = ramp.pixeldq & (REFERENCE_PIXEL | DO_NOT_USE)
         if ramp.meta.subarray.name in WITHOUT_BORDER:
@@ -124,21 +177,31 @@ class RefPixStep(RampStep):
             flags == REFERENCE_PIXEL, place, odd_even=self.odd_even_columns
         )
 
-    def _subtract(self, images: Any, layout: NearInfraredLayout) -> None:
+    def _subtract(self, ramp: Ramp, images: Any, layout: NearInfraredLayout, kernels: Any) -> None:
         subtract_drift(images, layout, self.siglimit, self.side_smoothing_length, self.side_gain)
+        if kernels is not None:
+            subtract_template(images, kernels, _placement(ramp), self.sigreject)
 
-    def _refuse_sirs(self, subarray: Any) -> None:
-        """Raise for full frames; subarrays take the running median, as in the official package."""
-        if "FULL" in str(subarray):
-            raise NotYetError("refpix_algorithm=sirs is not there yet: use refpix_algorithm=median")
-        log.info("refpix_algorithm sirs does not apply to subarrays: using the running median")
-
-
-def _refuse_striped_and_irs2(subarray: Any, longest_axis: int) -> None:
-    if longest_axis > DETECTOR_SIZE:
-        raise NotYetError(
-            "refpix cannot correct NIRSpec IRS2 readout yet: use --steps.refpix.skip=true"
+    def _convolution_kernels(self, ramp: Ramp, sirskernel: SirsKernelReference | None) -> Any:
+        """Return the kernels of the algorithm ``sirs``, None to use the running median."""
+        if self.refpix_algorithm != "sirs" or not self.use_side_ref_pixels:
+            return None
+        is_full_frame = ramp.image_shape == (DETECTOR_SIZE, DETECTOR_SIZE)
+        if "FULL" not in str(ramp.meta.subarray.name) or not is_full_frame:
+            log.info("refpix_algorithm sirs does not apply to subarrays: using the running median")
+            return None
+        if sirskernel is None or sirskernel.gamma is None:
+            log.warning(
+                "there is no SIRSKERNEL reference for %s: using the running median",
+                ramp.meta.instrument.detector,
+            )
+            return None
+        return convolution_kernels(
+            sirskernel.gamma, sirskernel.zeta, float(self.gaussmooth), int(self.halfwidth)
         )
+
+
+def _refuse_stripes(subarray: Any) -> None:
     is_multistripe = getattr(subarray, "multistripe_reads1", None) is not None
     if is_multistripe or (getattr(subarray, "num_superstripe", None) or 0) > 0:
         raise NotYetError(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 
 from jwgpu.backends import namespace_of
-from jwgpu.errors import InputError
+from jwgpu.errors import InputError, ReferenceFileError
+from jwgpu.kernels import irs2
 from jwgpu.kernels.saturation import clear_saturated_zeroframe, flag_saturation
 from jwgpu.models.flags import NO_SAT_CHECK
 from jwgpu.models.ramp import Ramp
 from jwgpu.references.types import SaturationReference, SuperBiasReference
 from jwgpu.steps.base import INTEGRATIONS, RampStep, param
-from jwgpu.steps.readout import refuse_special_readout
+from jwgpu.steps.readout import is_interleaved, layout_of, refuse_stripes
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +29,8 @@ class SaturationStep(RampStep):
     )
 
     def applies_to(self, exposure: Ramp) -> None:
-        """Raise `NotYetError` for IRS2 and striped readouts."""
-        refuse_special_readout(self.class_alias, exposure)
+        """Raise `NotYetError` for striped readouts."""
+        refuse_stripes(self.class_alias, exposure)
 
     def correct(
         self, ramp: Ramp, saturation: SaturationReference, superbias: SuperBiasReference | None
@@ -60,6 +61,9 @@ class SaturationStep(RampStep):
                     "add it, or use --steps.saturation.use_readpatt=false"
                 )
             log.info("looking for saturation within groups of %d frames", frames)
+        if is_interleaved(ramp):
+            _flag_interleaved(ramp, saturation, superbias, grow, frames)
+            return
         n_saturated, n_floor = flag_saturation(
             ramp.data,
             ramp.groupdq,
@@ -76,3 +80,41 @@ class SaturationStep(RampStep):
         xp = namespace_of(ramp.pixeldq, saturation.data)
         unknown = xp.isnan(saturation.data)
         ramp.pixeldq |= xp.where(unknown, saturation.dq | NO_SAT_CHECK, saturation.dq)
+
+
+def _flag_interleaved(
+    ramp: Ramp,
+    saturation: SaturationReference,
+    superbias: SuperBiasReference | None,
+    grow: int,
+    frames: int,
+) -> None:
+    """Flag an IRS2 exposure: the references know only the detector's own rows."""
+    rows = layout_of(ramp).science_rows
+    xp = namespace_of(ramp.pixeldq, saturation.data)
+    if saturation.data.shape[0] != rows.size:
+        raise ReferenceFileError(
+            f"{saturation.path}: thresholds of {saturation.data.shape[0]} rows do not fit the "
+            f"{rows.size} rows of the detector: give a SATURATION reference of the full frame"
+        )
+    unknown = xp.isnan(saturation.data)
+    flags = xp.where(unknown, saturation.dq | NO_SAT_CHECK, saturation.dq)
+    is_checked = flags & NO_SAT_CHECK == 0
+    # What is not checked is held against 65536 DN, more than the 16-bit converter can give.
+    threshold = xp.where(is_checked, saturation.data, xp.float32(65536.0))
+    n_saturated, n_floor = irs2.flag_saturation(
+        ramp.data,
+        ramp.groupdq,
+        threshold,
+        superbias.data if superbias is not None else None,
+        rows,
+        grow=grow,
+        frames_averaged=frames,
+    )
+    log.info("%d pixels saturate, %d are at the converter's floor", n_saturated, n_floor)
+    if ramp.zeroframe is not None and ramp.meta.exposure.zero_frame:
+        for i in range(ramp.zeroframe.shape[0]):
+            frame = ramp.zeroframe[i, rows][None]
+            clear_saturated_zeroframe(frame, saturation.data, saturation.dq, grow=grow)
+            ramp.zeroframe[i, rows] = frame[0]
+    ramp.pixeldq[rows] |= flags

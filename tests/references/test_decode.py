@@ -244,8 +244,8 @@ def test_exposure_without_subarray_keywords(write, exposure):
 
 
 def test_unknown_type(write, exposure):
-    with pytest.raises(NotYetError, match="REFPIX"):
-        load(write("r.fits", "refpix", PLACE), "refpix", exposure())
+    with pytest.raises(NotYetError, match="SPECWCS"):
+        load(write("r.fits", "specwcs", PLACE), "specwcs", exposure())
 
 
 def test_open_models(exposure):

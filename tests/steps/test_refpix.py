@@ -264,7 +264,6 @@ def test_drift_is_removed():
 @pytest.mark.parametrize(
     ("change", "parameters", "message"),
     [
-        (lambda model: None, {"refpix_algorithm": "sirs"}, "sirs"),
         (lambda model: setattr(model.meta.subarray, "multistripe_reads1", 2), {}, "multistripe"),
         (lambda model: setattr(model.meta.subarray, "num_superstripe", 2), {}, "multistripe"),
     ],
@@ -274,11 +273,6 @@ def test_what_is_not_there_yet_is_refused(change, parameters, message):
     change(model)
     with pytest.raises(NotYetError, match=message):
         ours(model, **parameters)
-
-
-def test_irs2_is_refused():
-    with pytest.raises(NotYetError, match="IRS2"):
-        ours(exposure("NRS1", (1, 1, 3200, 2048)))
 
 
 def test_sirs_on_a_subarray_takes_the_running_median():

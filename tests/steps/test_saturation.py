@@ -128,9 +128,10 @@ def test_special_readouts_are_refused() -> None:
     long = exposure((1, 1, 3200, 4), detector="NRS1")
     striped = exposure()
     striped.meta.subarray.num_superstripe = 4
-    for model in (long, striped):
-        with pytest.raises(NotYetError, match="saturation cannot"):
-            ours(SaturationStep, model, *references(model))
+    with pytest.raises(InputError, match="neither IRS2"):
+        ours(SaturationStep, long, *references(long))
+    with pytest.raises(NotYetError, match="saturation cannot"):
+        ours(SaturationStep, striped, *references(striped))
 
 
 def test_parameters_are_the_official_ones() -> None:
