@@ -54,7 +54,8 @@ def stamp(model: Any, step: Any) -> None:
         return
     model.meta.calibration_software_version = jwgpu.__version__
     model.meta.calibration_software_revision = "jwgpu"
-    _stamp_context(model.meta)
+    if step.reference_classes or hasattr(step, "step_defs"):
+        _stamp_context(model.meta)
     maker = step.parent if step.parent is not None and step.parent.class_alias else step
     if maker.class_alias:
         if not hasattr(model, "cal_logs"):

@@ -101,6 +101,11 @@ STEPS: tuple[Entry, ...] = (
     ),
     Entry("firstframe", "jwgpu.steps.firstframe:FirstFrameStep", "MIRI: flag the first group"),
     Entry("lastframe", "jwgpu.steps.lastframe:LastFrameStep", "MIRI: flag the last group"),
+    Entry(
+        "badpix_selfcal",
+        "jwgpu.steps.badpix_selfcal:BadpixSelfcalStep",
+        "flag pixels that stand out in all exposures of a target",
+    ),
 )
 
 # Steps of the official package that are not there yet: each says so when it is asked to run.
