@@ -10,7 +10,7 @@ import numpy as np
 
 from jwgpu.errors import NotYetError, ReferenceFileError
 from jwgpu.kernels.irs2.layout import IMAGE_TIME
-from jwgpu.references import types
+from jwgpu.references import trees, types
 from jwgpu.references.cut import cut_to_exposure
 from jwgpu.references.exposure import Exposure, Region
 from jwgpu.references.flags import translate_flags
@@ -212,6 +212,14 @@ def _dark(d: Decoding) -> types.Reference:
     )
 
 
+def _flat(d: Decoding) -> types.Reference:
+    return types.FlatReference(d.image("SCI", 2), d.flags("SCI"), **d.common())
+
+
+def _pictureframe(d: Decoding) -> types.Reference:
+    return types.PictureFrameReference(d.image("SCI", 2), **d.common())
+
+
 def _reset(d: Decoding) -> types.Reference:
     shape = d.shape("SCI", (4,))
     return types.ResetReference(
@@ -292,8 +300,11 @@ _DECODERS: Mapping[str, Callable[[Decoding], types.Reference]] = {
     "gain": _gain,
     "readnoise": _readnoise,
     "dark": _dark,
+    "flat": _flat,
+    "pictureframe": _pictureframe,
     "reset": _reset,
     "rscd": _rscd,
     "refpix": _refpix,
     "sirskernel": _sirskernel,
+    "emicorr": trees.emicorr,
 }

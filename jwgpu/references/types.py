@@ -131,6 +131,21 @@ class DarkReference(Reference):
 
 
 @dataclass
+class FlatReference(Reference):
+    """Flat field: ``data`` (y, x) float32, ``dq`` (y, x) uint32."""
+
+    data: Array
+    dq: Array
+
+
+@dataclass
+class PictureFrameReference(Reference):
+    """Thermal pattern of NIRSpec's detectors: ``data`` (y, x) float32, a count rate."""
+
+    data: Array
+
+
+@dataclass
 class ResetReference(Reference):
     """Decay after the reset of MIRI's detectors.
 
@@ -197,7 +212,7 @@ class SirsKernelReference(Reference):
 
 @dataclass
 class EmiFrequency:
-    """A frequency of interference: in Hz, and one turn of its ``waveform`` (bins,) float64."""
+    """A frequency of interference: in Hz, and one turn of its ``waveform``, (bins,) float64."""
 
     frequency: float
     waveform: Any
@@ -211,21 +226,24 @@ class EmiCase:
     ----------
     row_clocks, frame_clocks : int
         Cycles of the pixel clock from row to row, and in a reset frame.
-    frequencies : tuple of str
-        Names of frequencies, the first to be removed first; empty for none.
+    fast : tuple of str
+        Names of frequencies in fast mode, in the order of their removal.
+    slow : mapping
+        The same in slow mode, by detector.
     """
 
     row_clocks: int
     frame_clocks: int
-    frequencies: tuple[str, ...]
+    fast: tuple[str, ...]
+    slow: Mapping[str, tuple[str, ...]]
 
 
 @dataclass
 class EmiReference(Reference):
-    """Electromagnetic interference of MIRI: ``frequencies`` by name, and the exposure's ``case``.
+    """Electromagnetic interference of MIRI: frequencies by name, and cases by subarray.
 
-    ``case`` is None where the file has none for the exposure's subarray. Waveforms are on the host.
+    Full frames have a case for each speed: FULL_FAST and FULL_SLOW. Waveforms are on the host.
     """
 
     frequencies: Mapping[str, EmiFrequency]
-    case: EmiCase | None
+    cases: Mapping[str, EmiCase]

@@ -14,13 +14,13 @@ from __future__ import annotations
 from typing import Any
 
 from jwgpu.backends import implementation
-from jwgpu.kernels.emi.clock import Clock, fraction, period_of
+from jwgpu.kernels.emi.clock import MIRI_CLOCKS, Clock, period_of
 
 __all__ = [
+    "MIRI_CLOCKS",
     "Clock",
     "evaluate_waveform",
     "fold_residuals",
-    "fraction",
     "period_of",
     "subtract_table",
     "subtract_waveform",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 #: Seconds of one cycle of the pixel clock.
@@ -11,6 +10,22 @@ PIXEL_TIME = 10.0e-6
 #: Rows of a full frame, and the cycles that a row outside a subarray takes to be skipped.
 _ALL_ROWS = 1024
 _SKIPPED_ROW_CLOCKS = 7
+
+
+#: Cycles from row to row and in a reset frame, by subarray; of full frames by speed too.
+MIRI_CLOCKS: dict[str, tuple[int, int]] = {
+    "SLITLESSPRISM": (28, 15904),
+    "MASKLYOT": (90, 32400),
+    "SUB64": (28, 8512),
+    "SUB128": (44, 11904),
+    "MASK1140": (82, 23968),
+    "MASK1550": (82, 23968),
+    "MASK1065": (82, 23968),
+    "FULL_FAST": (271, 277504),
+    "FULL_SLOW": (2333, 2388992),
+    "BRIGHTSKY": (162, 86528),
+    "SUB256": (96, 29952),
+}
 
 
 @dataclass(frozen=True)
@@ -52,8 +67,3 @@ class Clock:
 def period_of(frequency: float) -> float:
     """Return the period of a frequency (Hz) in cycles of the pixel clock."""
     return (1.0 / frequency) / PIXEL_TIME
-
-
-def fraction(value: float) -> float:
-    """Return the part of a phase that is left when whole turns are taken away."""
-    return value - math.floor(value)

@@ -10,6 +10,7 @@ in closed form. The phase is searched on a grid and refined by a parabola.
 from __future__ import annotations
 
 import logging
+import math
 from typing import Any
 
 from jwgpu.backends import namespace_of
@@ -20,8 +21,8 @@ log = logging.getLogger(__name__)
 #: Trial phases in a turn.
 TRIALS = 500
 
-#: Values of the wave that are held at a time.
-_BLOCK = 2_000_000
+#: Trial phases that are multiplied at a time.
+_TOGETHER = 16
 
 #: Sums of squares below this are no wave at all.
 _NO_WAVE = 1e-8
@@ -102,20 +103,46 @@ def _coefficients(sums: Any, counts: Any, pieces: Any, group_phase: float) -> tu
     s_y, s_ty = xp.sum(sums, axis=2), xp.sum(sums * t, axis=2)
     of_sz = s_tt * s_y - s_t * s_ty
     of_stz = groups * s_ty - s_t * s_y
-    start = ((xp.arange(bins, dtype=sums.dtype) + 0.5) / bins)[:, None] + t * group_phase
+
+    z, turns = _waves(pieces, bins, t * group_phase)
+    s_z, s_tz, s_zz = xp.sum(z, axis=2), xp.sum(z * t, axis=2), xp.sum(z * z, axis=2)
+    straight = s_tt * s_z**2 - 2 * s_t * s_z * s_tz + groups * s_tz**2
+    weight = s_zz - straight / delta
+
     a = xp.empty((ints, TRIALS), dtype=sums.dtype)
     b = xp.empty((ints, TRIALS), dtype=sums.dtype)
-    step = max(1, _BLOCK // (bins * groups))
-    for first in range(0, TRIALS, step):
-        part = slice(first, min(first + step, TRIALS))
-        trial = xp.arange(part.start, part.stop, dtype=sums.dtype) / TRIALS
-        z = evaluate_waveform(pieces, start + trial[:, None, None])
-        s_z, s_tz, s_zz = xp.sum(z, axis=2), xp.sum(z * t, axis=2), xp.sum(z * z, axis=2)
-        straight = s_tt * s_z**2 - 2 * s_t * s_z * s_tz + groups * s_tz**2
-        a[:, part] = counts @ (s_zz - straight / delta).T
-        b[:, part] = (2 / delta) * (of_sz @ s_z.T + of_stz @ s_tz.T)
-        b[:, part] -= 2 * (sums.reshape(ints, -1) @ z.reshape(z.shape[0], -1).T)
+    flat_sums = sums.reshape(ints, -1)
+    for first in range(0, TRIALS, _TOGETHER):
+        part = slice(first, min(first + _TOGETHER, TRIALS))
+        places = turns[part]
+
+        def at(table: Any, places: list[tuple[int, int]] = places) -> Any:
+            rows = [table[r, k : k + bins].reshape(-1) for r, k in places]
+            return xp.stack(rows).T
+
+        a[:, part] = counts @ at(weight)
+        b[:, part] = (2 / delta) * (of_sz @ at(s_z) + of_stz @ at(s_tz)) - 2 * (flat_sums @ at(z))
     return a, b
+
+
+def _waves(pieces: Any, bins: int, group_phases: Any) -> tuple[Any, list[tuple[int, int]]]:
+    """Evaluate the wave at the phases of all bins, groups and trials, each once.
+
+    The bins of phase and the trial phases lie on one grid, on which a trial moves the bins.
+
+    Returns
+    -------
+    z : array, (n, 2 * bins, groups) float64
+        The wave; the grid is cut into `n` sets of places a bin apart, each of two turns.
+    turns : list of (int, int)
+        For each trial: its set, and the place of the first bin there.
+    """
+    xp = namespace_of(pieces, group_phases)
+    n = math.lcm(bins, TRIALS) // bins
+    start = (xp.arange(n)[:, None] / n + xp.arange(bins)[None, :] + 0.5) / bins
+    z = evaluate_waveform(pieces, start[:, :, None] + group_phases)
+    moves = [trial * n * bins // TRIALS for trial in range(TRIALS)]
+    return xp.concatenate([z, z], axis=1), [(move % n, move // n) for move in moves]
 
 
 def _best_amplitudes(
