@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from jwgpu.errors import NotYetError, ReferenceFileError
+from jwgpu.models.stripes import StripedReadout
 from jwgpu.references.cache import ReferenceCache
 from jwgpu.references.crds_source import NoMatchError, references_from_crds
 from jwgpu.references.decode import Decoding, arrays_of, decode, is_known
@@ -171,16 +172,16 @@ class References:
                 f"override_{reftype} to N/A or skip the step"
             )
         exposure = Exposure.from_meta(meta)
-        region = exposure.region(shape)
+        region, stripes = exposure.region(shape), exposure.stripes()
         asked = tuple(shape) if planes == "needed" else tuple(shape[-2:])
-        key = _cache_key(found, reftype, exposure, region, asked, device)
+        key = _cache_key(found, reftype, exposure, (region, stripes), asked, device)
         kept = None if key is None else self._cache.get(key)
         if kept is not None:
             return kept
         with open_source(found, self._threads) as source:
             _check_kind(source, reftype, exposure)
             needed = needed_planes(reftype, source.header, exposure, asked)
-            reference = decode(Decoding(source, reftype, exposure, region, needed))
+            reference = decode(Decoding(source, reftype, exposure, region, needed, stripes))
         if device is not None:
             for name, array in arrays_of(reference).items():
                 setattr(reference, name, device.send(array))
@@ -218,7 +219,7 @@ class References:
 
     def _look_in_folder(self, reftype: str, exposure: Exposure, optional: bool) -> str:
         assert self._folder is not None
-        region = stated_region(exposure.keywords)
+        region = None if exposure.is_striped else stated_region(exposure.keywords)
         found = self._folder.find(reftype, exposure, region)
         if found is not None:
             return found
@@ -267,7 +268,7 @@ def _cache_key(
     found: Any,
     reftype: str,
     exposure: Exposure,
-    region: Region,
+    where_read: tuple[Region, StripedReadout | None],
     asked: tuple[int, ...],
     device: Any,
 ) -> Hashable | None:
@@ -281,4 +282,4 @@ def _cache_key(
     facts = tuple(exposure.keywords.get(k) for k in ("NFRAMES", "GROUPGAP", "INTSTART"))
     readout = (*asked, *facts) if reftype in ("dark", "reset") else asked[-2:]
     where = getattr(device, "name", "cpu")
-    return found, status.st_mtime_ns, status.st_size, reftype, region, readout, where
+    return found, status.st_mtime_ns, status.st_size, reftype, where_read, readout, where

@@ -49,7 +49,7 @@ def cut_to_exposure(
     ReferenceFileError
         If the reference does not say what it covers, or does not cover the exposure.
     """
-    covered = _covered(path, header, shape, exposure)
+    covered = covered_by(path, header, shape, exposure)
     if not covered.contains(region):
         raise ReferenceFileError(
             f"{path}: it covers {covered}, but {exposure.name} (SUBARRAY "
@@ -63,9 +63,16 @@ def cut_to_exposure(
     return rows, slice(column, column + region.x_size)
 
 
-def _covered(
+def covered_by(
     path: str, header: Mapping[str, Any], shape: tuple[int, ...], exposure: Exposure
 ) -> Region:
+    """Return the part of the detector that a reference covers; parameters as `cut_to_exposure`.
+
+    Raises
+    ------
+    ReferenceFileError
+        If it does not say.
+    """
     height, width = shape[-2:]
     start = [header.get(f"SUBSTRT{axis}") for axis in (1, 2)]
     size = [header.get(f"SUBSIZE{axis}") for axis in (1, 2)]

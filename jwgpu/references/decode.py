@@ -10,11 +10,13 @@ import numpy as np
 
 from jwgpu.errors import NotYetError, ReferenceFileError
 from jwgpu.kernels.irs2.layout import IMAGE_TIME
+from jwgpu.models.stripes import StripedReadout
 from jwgpu.references import trees, types
 from jwgpu.references.cut import cut_to_exposure
 from jwgpu.references.exposure import Exposure, Region
 from jwgpu.references.flags import translate_flags
 from jwgpu.references.sources import ModelSource, Source
+from jwgpu.references.stripes import cut_to_stripes
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
@@ -34,6 +36,8 @@ class Decoding:
         Part of the detector that the exposure read.
     planes : tuple of int, optional
         How many of the leading planes are needed, of each axis before (y, x); None for all.
+    stripes : StripedReadout, optional
+        How the exposure was read, if it was in stripes.
     """
 
     source: Source
@@ -41,6 +45,8 @@ class Decoding:
     exposure: Exposure
     region: Region
     planes: tuple[int, ...] | None = None
+    stripes: StripedReadout | None = None
+    is_arranged: bool = field(default=False, init=False)
     _cuts: dict[str, tuple[slice, slice]] = field(default_factory=dict, repr=False)
 
     @property
@@ -53,12 +59,21 @@ class Decoding:
         return {"path": self.source.path, "header": self.header}
 
     def cut(self, main: str) -> tuple[slice, slice]:
-        """Return the rows and columns of the exposure in the image called `main`."""
+        """Return the rows and columns to read of the image called `main`."""
         if main not in self._cuts:
-            self._cuts[main] = cut_to_exposure(
-                self.source.path, self.header, self.shape(main), self.exposure, self.region
-            )
+            place = (self.source.path, self.header, self.shape(main), self.exposure, self.region)
+            found = None
+            if self.stripes is not None:
+                found = cut_to_stripes(*place, self.stripes)
+                self.is_arranged = found is not None
+            self._cuts[main] = cut_to_exposure(*place) if found is None else found
         return self._cuts[main]
+
+    def arranged(self, image: Array) -> Array:
+        """Return an image that was read with `cut`, its lines as those of the exposure."""
+        if self.stripes is None or not self.is_arranged:
+            return image
+        return self.stripes.arrange(image)
 
     def shape(self, name: str, dimensions: tuple[int, ...] = (2, 3, 4)) -> tuple[int, ...]:
         """Return the shape of an image, which must have one of these numbers of axes."""
@@ -78,7 +93,7 @@ class Decoding:
     def image(self, name: str, dimensions: int, main: str | None = None) -> Array:
         """Read a float32 image, cut to the exposure; of `main` the place on the detector."""
         self._check_size(name, self.shape(name, (dimensions,)), main or name)
-        return self.source.array(name, np.float32, self.cut(main or name), None)
+        return self.arranged(self.source.array(name, np.float32, self.cut(main or name), None))
 
     def planes_of(self, name: str, shape: tuple[int, ...]) -> Array:
         """Read a float32 image with leading axes: only the planes that are needed."""
@@ -86,13 +101,15 @@ class Decoding:
         leading = [slice(0, length) for length in shape[:-2]]
         for axis, number in enumerate(wanted[-len(leading) :], max(len(leading) - len(wanted), 0)):
             leading[axis] = slice(0, min(number, shape[axis]))
-        return self.source.array(name, np.float32, self.cut(name), tuple(leading))
+        return self.arranged(self.source.array(name, np.float32, self.cut(name), tuple(leading)))
 
     def flags(self, main: str) -> Array:
         """Read the flags (y, x), cut and translated; none are set where the file has none."""
         shape = self.source.shape("DQ")
         if shape is None:
-            return np.zeros((self._rows(main), self.region.x_size), np.uint32)
+            rows, columns = self.cut(main)
+            size = (rows.stop - rows.start, columns.stop - columns.start)
+            return self.arranged(np.zeros(size, np.uint32))
         self._check_size("DQ", self.shape("DQ"), main)
         # MIRI's darks have flags for each integration, those of its first group for all groups.
         planes = (slice(None), slice(0, 1))[: len(shape) - 2]
@@ -104,7 +121,7 @@ class Decoding:
             if "name" not in table:
                 raise ReferenceFileError(f"{self.source.path}: its DQ_DEF has no column NAME")
             translate_flags(dq, table["name"], table["value"], self.source.path)
-        return dq
+        return self.arranged(dq)
 
     def number(self, keyword: str, kind: type[Any]) -> Any:
         """Return a keyword's value as `kind`, or None where it is absent."""
@@ -115,10 +132,6 @@ class Decoding:
             raise ReferenceFileError(
                 f"{self.source.path}: keyword {keyword} is {value!r}, not a number"
             ) from None
-
-    def _rows(self, main: str) -> int:
-        rows, _ = self.cut(main)
-        return int(rows.stop - rows.start)
 
     def _check_size(self, name: str, shape: tuple[int, ...], main: str) -> None:
         expected = self.shape(main)[-2:]
@@ -175,13 +188,16 @@ def _superbias(d: Decoding) -> types.Reference:
 def _ipc(d: Decoding) -> types.Reference:
     shape = d.shape("SCI", (2, 4))
     cut = d.cut("SCI") if len(shape) == 4 else None
-    return types.IpcReference(d.source.array("SCI", np.float32, cut, None), **d.common())
+    kernel = d.source.array("SCI", np.float32, cut, None)
+    return types.IpcReference(kernel if cut is None else d.arranged(kernel), **d.common())
 
 
 def _linearity(d: Decoding) -> types.Reference:
-    has_inverse = d.source.shape("INV_COEFFS") is not None
+    coefficients = d.image("COEFFS", 3)
+    # Parity: the official package forgets the inverse when it arranges the others in stripes.
+    has_inverse = d.source.shape("INV_COEFFS") is not None and not d.is_arranged
     return types.LinearityReference(
-        d.image("COEFFS", 3),
+        coefficients,
         d.flags("COEFFS"),
         d.image("INV_COEFFS", 3, main="COEFFS") if has_inverse else None,
         **d.common(),

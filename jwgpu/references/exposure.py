@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jwgpu.errors import InputError, NotYetError
+from jwgpu.errors import InputError
+from jwgpu.models.stripes import StripedReadout, is_striped, striped_readout
 
 #: Where the metadata tree of an exposure or a reference keeps the value of a FITS keyword.
 PLACES: Mapping[str, str] = {
@@ -111,8 +112,26 @@ class Exposure:
         """
         return str(self._required("INSTRUME")).upper()
 
+    @property
+    def is_striped(self) -> bool:
+        """Whether it was read in stripes, so that its region does not say which pixels it has."""
+        return is_striped(self.tree)
+
+    def stripes(self) -> StripedReadout | None:
+        """Return how it was read in stripes, None if it was not.
+
+        Raises
+        ------
+        InputError
+            If its keywords make no sense.
+        """
+        return striped_readout(self.tree)
+
     def region(self, shape: tuple[int, ...]) -> Region:
         """Find the part of the detector that was read.
+
+        Where it was read in stripes this is what the keywords say, which is true of its fast axis
+        only.
 
         Parameters
         ----------
@@ -123,16 +142,7 @@ class Exposure:
         ------
         InputError
             If a keyword of the subarray is missing or out of range.
-        NotYetError
-            For a readout of several stripes.
         """
-        if _at(self.tree, "subarray.multistripe_reads1") is not None or _at(
-            self.tree, "subarray.num_superstripe"
-        ):
-            raise NotYetError(
-                f"{self.name}: readout in several stripes is not calibrated yet; use the official "
-                "jwst package for this exposure"
-            )
         x_start, y_start = (int(self._required(key)) for key in ("SUBSTRT1", "SUBSTRT2"))
         for key in ("SUBSIZE1", "SUBSIZE2"):
             self._required(key)
