@@ -9,6 +9,12 @@ from typing import Any
 from jwgpu.backends import namespace_of
 from jwgpu.errors import InputError, NotYetError
 from jwgpu.kernels.jump import JumpCount, JumpSettings, find_jumps
+from jwgpu.kernels.large_events import (
+    ShowerSettings,
+    SnowballSettings,
+    flag_showers,
+    flag_snowballs,
+)
 from jwgpu.models.flags import DO_NOT_USE, NO_GAIN_VALUE
 from jwgpu.models.ramp import Ramp
 from jwgpu.references.types import GainReference, ReadNoiseReference
@@ -20,6 +26,10 @@ log = logging.getLogger(__name__)
 MINIMUM_GROUPS = 3
 #: Its count of cosmic rays where there are fewer: it goes into the keyword like any other.
 NOT_SEARCHED = -99
+#: Largest brightness of a shower that the official package uses, whatever `max_shower_amplitude`
+#: says.
+SHOWER_AMPLITUDE = 6
+DEFAULT_SHOWER_AMPLITUDE = 4.0
 
 
 class JumpStep(RampStep):
@@ -69,7 +79,9 @@ class JumpStep(RampStep):
         4000, help="snowballs: for so long in the next integration (seconds)"
     )
     find_showers: bool = param(False, help="MIRI: find showers and flag them")
-    max_shower_amplitude: float = param(4.0, help="showers: largest brightness (DN/s)")
+    max_shower_amplitude: float = param(
+        DEFAULT_SHOWER_AMPLITUDE, help="has no effect, as in the official step"
+    )
     extend_snr_threshold: float = param(1.2, help="showers: least signal-to-noise ratio")
     extend_min_area: int = param(90, help="showers: least area, after smoothing (pixels)")
     extend_inner_radius: float = param(1.0, help="showers: inner radius of the smoothing ring")
@@ -98,17 +110,11 @@ class JumpStep(RampStep):
         SkipStep
             If there are two groups or fewer.
         NotYetError
-            If snowballs or showers are asked for, or the groups are not evenly spaced.
+            If the groups are not evenly spaced.
         """
         n_groups = ramp.data.shape[1]
         if n_groups <= 2:
             raise SkipStep(f"{n_groups} groups are too few to find jumps")
-        if self.expand_large_events:
-            raise NotYetError(
-                "jump cannot find snowballs yet: use --steps.jump.expand_large_events=false"
-            )
-        if self.find_showers:
-            raise NotYetError("jump cannot find showers yet: use --steps.jump.find_showers=false")
         read_times = getattr(ramp.meta.exposure, "read_times", None)
         is_striped = (getattr(ramp.meta.subarray, "num_superstripe", None) or 0) > 0
         if is_striped or (read_times is not None and len(read_times) > 0):
@@ -138,7 +144,63 @@ class JumpStep(RampStep):
             log.warning("fewer than %d groups are usable: jumps are not searched", MINIMUM_GROUPS)
         else:
             log.info("%d samples have jumps, without neighbours", count.jumps)
-        _record_rates(ramp, count)
+        events = self._flag_large_events(ramp, gain, readnoise, count)
+        _record_rates(ramp, count, events, self.expand_large_events)
+
+    def _flag_large_events(
+        self, ramp: Ramp, gain: GainReference, readnoise: ReadNoiseReference, count: JumpCount
+    ) -> int:
+        """Flag around snowballs and showers; return how many were found."""
+        group_time = ramp.meta.exposure.group_time
+        events = 0
+        if self.expand_large_events:
+            events = flag_snowballs(ramp.groupdq, self._snowball_settings(group_time))
+            log.info("%d snowballs, each group counted", events)
+        if self.find_showers:
+            if self.max_shower_amplitude != DEFAULT_SHOWER_AMPLITUDE:
+                log.warning("max_shower_amplitude has no effect: it is always %g", SHOWER_AMPLITUDE)
+            settings = self._shower_settings(ramp, count)
+            arrays = (ramp.data, ramp.groupdq, ramp.pixeldq, gain.data, readnoise.data)
+            showers = flag_showers(*arrays, settings)
+            if showers is None:
+                log.warning("there are too few differences: showers are not searched")
+            else:
+                log.info("%d showers, each group counted", showers)
+            # Quirk: of both kinds the keyword counts the showers only.
+            events = showers or 0
+        return events
+
+    def _snowball_settings(self, group_time: float) -> SnowballSettings:
+        following = int(self.snowball_time_masked_next_int // group_time)
+        return SnowballSettings(
+            min_jump_area=self.min_jump_area,
+            min_core_area=self.min_sat_area,
+            needs_core=self.sat_required_snowball,
+            edge_size=self.edge_size,
+            expansion=self.expand_factor,
+            min_core_size=self.min_sat_radius_extend,
+            core_widening=2 * self.sat_expand,
+            largest_axis=2 * self.max_extended_radius,
+            following_groups=following if self.mask_snowball_core_next_int else 0,
+        )
+
+    def _shower_settings(self, ramp: Ramp, count: JumpCount) -> ShowerSettings:
+        group_time = ramp.meta.exposure.group_time
+        return ShowerSettings(
+            frames_averaged=ramp.meta.exposure.nframes,
+            threshold=self.extend_snr_threshold,
+            min_area=self.extend_min_area,
+            inner_radius=self.extend_inner_radius,
+            # Quirk: the parameter is officially taken for the width of the ring.
+            outer_radius=self.extend_inner_radius + self.extend_outer_radius,
+            expansion=self.extend_ellipse_expand_ratio,
+            following_groups=int(self.time_masked_after_shower // group_time),
+            largest_axis=2 * self.max_extended_radius,
+            # Quirk: meant in DN, it is officially compared with electrons.
+            largest_change=SHOWER_AMPLITUDE * group_time,
+            minimum_sigclip_groups=self.minimum_sigclip_groups,
+            jumps_were_searched=count.jumps is not None,
+        )
 
     def _settings(self, ramp: Ramp, gain: Any) -> JumpSettings:
         frames_averaged = _required(ramp, "nframes", "NFRAMES")
@@ -187,13 +249,20 @@ def _median(gain: Any) -> Any:
         return namespace_of(gain).nanmedian(gain)
 
 
-def _record_rates(ramp: Ramp, count: JumpCount) -> None:
-    """Write the rate of cosmic rays, per 1000 pixels and second, and that of large events."""
+def _record_rates(ramp: Ramp, count: JumpCount, events: int, expands_cores: bool) -> None:
+    """Write the rates of cosmic rays (per 1000 pixels and second) and large events (million)."""
     n_ints, n_groups, n_rows, n_columns = ramp.data.shape
-    n_differences = n_ints * (n_groups - 1) - count.unusable_groups
+    unusable_groups = count.unusable_groups
+    if expands_cores and unusable_groups:
+        # Quirk: widened cores lose DO_NOT_USE, and their groups count as usable here.
+        xp = namespace_of(ramp.groupdq)
+        unusable_groups = sum(
+            bool(xp.all(plane & DO_NOT_USE)) for planes in ramp.groupdq for plane in planes
+        )
+    n_differences = n_ints * (n_groups - 1) - unusable_groups
     if n_differences < 1:
         return
     pixel_seconds = ramp.meta.exposure.group_time * n_differences * n_rows * n_columns
     jumps = NOT_SEARCHED if count.jumps is None else count.jumps
     ramp.meta.exposure.primary_cosmic_rays = 1000 * jumps / pixel_seconds
-    ramp.meta.exposure.extended_emission_events = 0.0
+    ramp.meta.exposure.extended_emission_events = 1e6 * events / pixel_seconds

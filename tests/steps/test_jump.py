@@ -147,13 +147,6 @@ def test_too_few_groups_are_skipped(n_groups: int, tmp_path: Path) -> None:
     both(ramps((1, n_groups, 9, 9)), tmp_path, expand_large_events=True)
 
 
-@pytest.mark.parametrize("name", ["expand_large_events", "find_showers"])
-def test_large_events_are_refused(name: str) -> None:
-    model = ramps((1, 5, 9, 9))
-    with pytest.raises(NotYetError, match=name):
-        ours(JumpStep, model, *references(model.data.shape), **{name: True})
-
-
 def test_uneven_groups_are_refused() -> None:
     model = ramps((1, 5, 9, 9), read_times=[[1.0], [2.0], [4.0], [5.0], [6.0]])
     with pytest.raises(NotYetError, match="multistripe"):
