@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jwgpu.models.flags import RC
 from jwgpu.simulate.detector_maps import DetectorMaps, FloatImage, detector_maps, full_well
+from jwgpu.simulate.irs2 import interleave
 from jwgpu.simulate.pedestal import Pedestal, draw_pedestal
 from jwgpu.simulate.response import Q1, Q2, Q3, measured_counts
 from jwgpu.simulate.scene import (
@@ -77,9 +78,9 @@ class Simulation:
     ----------
     settings : Settings
     data : ndarray, uint16, shape (ints, groups, y, x)
-        Raw counts.
+        Raw counts; with IRS2, y counts reference pixels, too.
     zeroframe : ndarray, uint16, shape (ints, y, x), or None
-        First frame of each integration.
+        First frame of each integration, alike.
     refout : ndarray, uint16, shape (ints, groups, y, x // 4), or None
         MIRI's reference output.
     truth : Truth
@@ -275,10 +276,13 @@ def simulate_exposure(settings: Settings, threads: int = 1) -> Simulation:
         Raw counts in science orientation, and the truth.
     """
     readout = _Readout(settings)
+    electronics = settings
+    if settings.pattern.is_irs2:  # its noise comes with its reference pixels
+        electronics = replace(settings, flicker_noise=0.0, drift=0.0, odd_even=0.0)
     struck = [np.zeros(0, dtype=COSMIC_RAY)]
     with ThreadPoolExecutor(threads) as pool:
         for integration in range(settings.nints):
-            pedestal = draw_pedestal(settings, integration)
+            pedestal = draw_pedestal(electronics, integration)
             events = cosmic_rays(settings, integration)
             struck.append(events)
             shared = share_cosmic_rays(events, settings)
@@ -299,4 +303,8 @@ def simulate_exposure(settings: Settings, threads: int = 1) -> Simulation:
         saturated_group=readout.saturated_group,
         flags=readout.maps.flags,
     )
-    return Simulation(settings, readout.data, readout.zeroframe, readout.reference_output(), truth)
+    data, zeroframe = readout.data, readout.zeroframe
+    if settings.pattern.is_irs2:
+        data = interleave(settings, data)
+        zeroframe = None if zeroframe is None else interleave(settings, zeroframe[:, None])[:, 0]
+    return Simulation(settings, data, zeroframe, readout.reference_output(), truth)

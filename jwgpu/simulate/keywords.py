@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from jwgpu.kernels.irs2.layout import REFERENCE_RUN, SCIENCE_RUN
 from jwgpu.simulate.geometry import Detector
 from jwgpu.simulate.settings import Settings
 
@@ -124,7 +125,7 @@ def exposure_keywords(settings: Settings) -> dict[str, Any]:
         "type": exposure_type(settings),
         "count": 1,
         "readpatt": pattern.name,
-        "noutputs": settings.place.noutputs,
+        "noutputs": 5 if pattern.is_irs2 else settings.place.noutputs,
         "nints": settings.nints,
         "integration_start": None,
         "ngroups": settings.ngroups,
@@ -144,6 +145,8 @@ def exposure_keywords(settings: Settings) -> dict[str, Any]:
         "measurement_time": settings.nints * (settings.ngroups - 1) * settings.group_time,
         "nresets_at_start": 1,
         "nresets_between_ints": 1,
+        "nrs_normal": SCIENCE_RUN if pattern.is_irs2 else None,
+        "nrs_reference": REFERENCE_RUN if pattern.is_irs2 else None,
         "zero_frame": settings.keeps_zero_frame,
         "data_problem": False,
         "sca_number": settings.camera.sca_number,

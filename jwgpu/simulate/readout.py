@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from jwgpu.kernels.irs2.layout import IMAGE_TIME
 from jwgpu.simulate.geometry import Detector, Window
 
 PIXEL_TIME = 1.0e-5
@@ -23,6 +24,11 @@ class ReadPattern:
     groupgap: int
     nsamples: int = 1  # of one pixel in one frame; more in MIRI's slow mode
 
+    @property
+    def is_irs2(self) -> bool:
+        """Whether NIRSpec's reference pixels are read between the others."""
+        return "IRS2" in self.name
+
 
 def _patterns(instrument: str, rows: str) -> dict[str, ReadPattern]:
     """Patterns from words like ``DEEP8:8:12``, that is name, frames averaged, frames dropped."""
@@ -40,13 +46,17 @@ READ_PATTERNS: dict[str, ReadPattern] = {
         "DEEP2:2:18 DEEP8:8:12",
     ),
     **_patterns("NIRISS", "NISRAPID:1:0 NIS:4:0"),
-    **_patterns("NIRSPEC", "NRSRAPID:1:0 NRS:4:0 NRSRAPIDD1:1:1 NRSRAPIDD2:1:2 NRSRAPIDD6:1:6"),
+    **_patterns(
+        "NIRSPEC",
+        "NRSRAPID:1:0 NRS:4:0 NRSRAPIDD1:1:1 NRSRAPIDD2:1:2 NRSRAPIDD6:1:6 "
+        "NRSIRS2RAPID:1:0 NRSIRS2:5:0",
+    ),
     **_patterns("FGS", "FGSRAPID:1:0 FGS:4:0"),
     **_patterns("MIRI", "FAST:1:0 FASTR1:1:0 FASTR100:1:99"),
     "SLOW": ReadPattern("MIRI", "SLOW", 1, 0, nsamples=10),
     "SLOWR1": ReadPattern("MIRI", "SLOWR1", 1, 0, nsamples=10),
 }
-"""Every traditional read pattern, by the name in the READPATT keyword."""
+"""Every read pattern, by the name in the READPATT keyword."""
 
 DEFAULT_READ_PATTERN = {
     "NIRCAM": "RAPID",
@@ -71,6 +81,8 @@ _MIRI_FRAME_TIMES = {
 }
 _MIRI_SLOW_FULL_FRAME = 23.88906
 
+_IRS2_NEW_FRAME = 714  # pixel times lost at the end of a frame
+
 
 def frame_time(detector: Detector, window: Window, pattern: ReadPattern) -> float:
     """Return the time between two frames (TFRAME), in seconds."""
@@ -79,6 +91,8 @@ def frame_time(detector: Detector, window: Window, pattern: ReadPattern) -> floa
         named = _MIRI_FRAME_TIMES.get(window.name, fast)
         seconds = named * (_MIRI_SLOW_FULL_FRAME / fast if pattern.nsamples > 1 else 1.0)
         return round(seconds, 5)
+    if pattern.is_irs2:
+        return round((IMAGE_TIME + _IRS2_NEW_FRAME) * PIXEL_TIME, 5)
     columns, rows = window.xsize, window.ysize
     if abs(detector.fast_axis) == 2:
         columns, rows = rows, columns

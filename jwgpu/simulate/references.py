@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from jwgpu.errors import ParameterError
 from jwgpu.models import flags as dq
+from jwgpu.simulate import irs2
 from jwgpu.simulate.detector_maps import DetectorMaps, detector_maps, full_well
 from jwgpu.simulate.exposure import RESET_DECAY, reset_effect
 from jwgpu.simulate.geometry import Window, full_frame, reference_pixels
@@ -49,6 +50,8 @@ MID_INFRARED_TYPES = (
 _RSCD_GROUPS = (1, 3)  # to skip in the first integration and in later ones
 _RESET_GROUPS = 15
 _MIRI_INTEGRATIONS = 2  # that MIRI's dark and reset tell apart
+_SIRS_ROWS = 2048  # of a SIRS kernel before it is cut
+_SIRS_SMOOTHING = 3.0  # rows
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,10 @@ def _odd_ones(flagged: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _mask(recipe: _Recipe, models: Any) -> Any:
-    return models.MaskModel(dq=recipe.own_flags("mask"))
+    flags = recipe.own_flags("mask")
+    if recipe.settings.pattern.is_irs2:
+        flags = irs2.interleaved_flags(recipe.settings, flags)
+    return models.MaskModel(dq=flags)
 
 
 def _saturation(recipe: _Recipe, models: Any) -> Any:
@@ -99,6 +105,11 @@ def _superbias(recipe: _Recipe, models: Any) -> Any:
     level = recipe.maps.superbias.copy()
     flags = recipe.own_flags("superbias")
     level[_odd_ones((flags & dq.UNRELIABLE_BIAS) != 0)] = np.nan
+    if recipe.settings.pattern.is_irs2:
+        level = irs2.interleaved_level(recipe.settings, level)
+        own = np.zeros(level.shape, np.uint32)
+        own[irs2.layout_of(recipe.settings).science_rows] = flags
+        flags = own
     model = models.SuperBiasModel(data=level, dq=flags)
     model.err = np.full_like(level, 0.5)
     return model
@@ -199,6 +210,40 @@ def _readnoise(recipe: _Recipe, models: Any) -> Any:
     return models.ReadnoiseModel(data=recipe.maps.read_noise * scale)
 
 
+def _refpix(recipe: _Recipe, models: Any) -> Any:
+    model = models.IRS2Model()
+    model.irs2_table = irs2.filter_table(model.get_dtype("irs2_table"))
+    rows = irs2.bad_reference_pixels(recipe.settings)
+    model.dq_table = np.array(rows, dtype=model.get_dtype("dq_table"))
+    return model
+
+
+def _write_sirs_kernels(settings: Settings, path: Path) -> None:
+    """Write an ASDF file of kernels that average both sides over some rows."""
+    import asdf
+
+    frequency = np.arange(_SIRS_ROWS // 2 + 1) / _SIRS_ROWS
+    one = 0.5 * np.exp(-2.0 * (np.pi * _SIRS_SMOOTHING * frequency) ** 2)
+    coefficients = np.tile(one, (4, 1)).astype(np.complex128)
+    tree = {
+        "meta": {
+            "telescope": "JWST",
+            "reftype": "sirskernel",
+            "author": "jwgpu",
+            "pedigree": "SIMULATION",
+            "description": f"Simulated sirskernel of {settings.camera.name}",
+            "useafter": "2015-01-01T00:00:00",
+            "date": "2022-08-10T00:00:00.000",
+            "instrument": {
+                "name": settings.camera.instrument,
+                "detector": settings.camera.name,
+            },
+        },
+        settings.camera.name.lower(): {"gamma": coefficients, "zeta": coefficients.copy()},
+    }
+    asdf.AsdfFile(tree).write_to(path)
+
+
 _MAKERS: dict[str, Callable[[_Recipe, Any], Any]] = {
     "mask": _mask,
     "saturation": _saturation,
@@ -210,6 +255,7 @@ _MAKERS: dict[str, Callable[[_Recipe, Any], Any]] = {
     "rscd": _rscd,
     "gain": _gain,
     "readnoise": _readnoise,
+    "refpix": _refpix,
 }
 
 
@@ -231,14 +277,8 @@ def _describe(model: Any, reftype: str, settings: Settings, window: Window) -> N
     meta.instrument.detector = detector.name
     if reftype in _OWN_FLAGS:
         model.dq_def = _flag_definitions(_OWN_FLAGS[reftype], model.get_dtype("dq_def"))
-    if reftype in ("ipc", "rscd"):
-        return
-    meta.subarray.name = window.name
-    meta.subarray.xstart, meta.subarray.ystart = window.xstart, window.ystart
-    meta.subarray.xsize, meta.subarray.ysize = window.xsize, window.ysize
-    meta.subarray.fastaxis = detector.fast_axis
-    meta.subarray.slowaxis = detector.slow_axis
-    if reftype in ("dark", "reset", "superbias", "readnoise"):
+    depends_on_readout = ("dark", "reset", "superbias", "readnoise", "refpix")
+    if reftype in depends_on_readout or (reftype == "mask" and settings.pattern.is_irs2):
         # Frames are frames: one file serves every pattern of one frame time.
         alike = [
             pattern.name
@@ -248,6 +288,13 @@ def _describe(model: Any, reftype: str, settings: Settings, window: Window) -> N
         ]
         meta.exposure.readpatt = settings.pattern.name
         meta.exposure.p_readpatt = "".join(f"{name}|" for name in alike)
+    if reftype in ("ipc", "rscd", "refpix"):
+        return
+    meta.subarray.name = window.name
+    meta.subarray.xstart, meta.subarray.ystart = window.xstart, window.ystart
+    meta.subarray.xsize, meta.subarray.ysize = window.xsize, window.ysize
+    meta.subarray.fastaxis = detector.fast_axis
+    meta.subarray.slowaxis = detector.slow_axis
 
 
 def write_references(
@@ -273,7 +320,8 @@ def write_references(
     full_frame_references : bool
         Cover the full frame (SUBARRAY says GENERIC), not only the window that is read.
     types : iterable of str, optional
-        Kinds of reference files; by default all that the instrument needs.
+        Kinds of reference files; by default all that the instrument needs, and not
+        ``sirskernel`` (near-infrared), which only an option of refpix does.
     inverse_linearity : bool
         Whether the linearity file has INV_COEFFS too.
     ipc_per_pixel : bool
@@ -296,8 +344,11 @@ def write_references(
     from stdatamodels.jwst import datamodels
 
     infrared = settings.camera.is_mid_infrared
-    known = MID_INFRARED_TYPES if infrared else NEAR_INFRARED_TYPES
-    wanted = tuple(known if types is None else types)
+    usual = MID_INFRARED_TYPES if infrared else NEAR_INFRARED_TYPES
+    if settings.pattern.is_irs2:
+        usual = (*usual, "refpix")
+    known = usual if infrared else (*usual, "sirskernel")
+    wanted = tuple(usual if types is None else types)
     for reftype in wanted:
         if reftype not in known:
             raise ParameterError(
@@ -327,8 +378,12 @@ def write_references(
     for reftype in wanted:
         words = ["jwst", detector.instrument, reftype, detector.name, label, pattern.name]
         path = folder / ("_".join(words).lower() + ".fits")
+        written[reftype] = path
+        if reftype == "sirskernel":
+            written[reftype] = path.with_suffix(".asdf")
+            _write_sirs_kernels(settings, written[reftype])
+            continue
         with quiet_models(), _MAKERS[reftype](recipe, datamodels) as model:
             _describe(model, reftype, settings, window)
             save_reproducibly(model, path)
-        written[reftype] = path
     return written

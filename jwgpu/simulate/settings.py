@@ -139,7 +139,9 @@ class Settings:
                 f"no instrument {self.instrument!r}; choose one of: " + ", ".join(_DEFAULT_DETECTOR)
             )
         # Finding these says what is wrong with their names.
-        _ = self.place, self.pattern
+        place, pattern = self.place, self.pattern
+        if pattern.is_irs2 and (place.name != "FULL" or self.window is not None):
+            raise ParameterError(f"{pattern.name} reads full frames only; leave the subarray out")
 
     @cached_property
     def camera(self) -> Detector:
