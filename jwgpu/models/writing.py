@@ -117,6 +117,23 @@ def fitopt_model(ramp: Ramp, output: RampFitOutput) -> Any:
     return model
 
 
+def intermediate_model(exposure: Ramp | Rates, data: Any) -> Any:
+    """Return an official model of what a step found on its way, described as `exposure` is.
+
+    Parameters
+    ----------
+    exposure : Ramp or Rates
+    data : array, (y, x), (ints, y, x) or (ints, groups, y, x)
+        On the host.
+    """
+    from stdatamodels.jwst import datamodels
+
+    classes = {2: datamodels.ImageModel, 3: datamodels.CubeModel, 4: datamodels.RampModel}
+    model = classes[data.ndim](data=data)
+    model.update(exposure.model)
+    return model
+
+
 def _description(model: Any, ramp: Ramp) -> Any:
     model.update(ramp.model)
     model.meta.bunit_data = "DN/s"

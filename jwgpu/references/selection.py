@@ -47,9 +47,20 @@ SELECTORS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "readnoise": _for(_ALL, "DETECTOR", "READPATT", "SUBARRAY"),
     "reset": _for(("MIRI",), "DETECTOR", "READPATT", "SUBARRAY"),
     "rscd": _for(("MIRI",), "DETECTOR"),
+    "flat": {
+        **_for(("FGS",), "DETECTOR", "EXP_TYPE"),
+        **_for(("MIRI",), "DETECTOR", "FILTER", "BAND", "READPATT", "SUBARRAY"),
+        **_for(("NIRCAM", "NIRISS"), "DETECTOR", "FILTER", "PUPIL"),
+        **_for(("NIRSPEC",), "DETECTOR", "FILTER", "GRATING", "EXP_TYPE"),
+    },
+    "pastasoss": _for(("NIRISS",)),
+    "pictureframe": _for(("NIRSPEC",), "DETECTOR", "EXP_TYPE"),
     "refpix": _for(("NIRSPEC",), "DETECTOR", "READPATT"),
     "sirskernel": _for(("NIRCAM", "NIRISS", "NIRSPEC"), "DETECTOR"),
     "emicorr": _for(("MIRI",)),
+    "trapdensity": _for(("FGS", "NIRCAM", "NIRISS"), "DETECTOR"),
+    "trappars": _for(("FGS", "NIRCAM", "NIRISS"), "DETECTOR"),
+    "persat": _for(("FGS", "NIRCAM", "NIRISS"), "DETECTOR"),
 }
 
 #: For types that the tables above do not have: whatever of these a file states must fit.

@@ -13,6 +13,7 @@ _SPEC_TYPES: dict[Any, str] = {
     float: "float",
     str: "string",
     list[float]: "float_list",
+    list[int]: "int_list",
 }
 
 
@@ -24,7 +25,7 @@ class Parameter:
         default: Any,
         low: float | None,
         high: float | None,
-        options: tuple[str, ...],
+        options: tuple[str | None, ...],
         text: str,
     ):
         self.default = default
@@ -64,7 +65,7 @@ def param(
     *,
     low: float | None = None,
     high: float | None = None,
-    options: tuple[str, ...] = (),
+    options: tuple[str | None, ...] = (),
     help: str,
 ) -> Any:
     """Declare a step parameter.
@@ -74,8 +75,8 @@ def param(
     default : bool, int, float, str or None
         Value when the user gives none.
     low, high : float, optional
-        Least and largest value.
-    options : tuple of str, optional
+        Least and largest value; of a list, least and largest length.
+    options : tuple of str or None, optional
         The values to choose from.
     help : str
         One line for ``--help``.

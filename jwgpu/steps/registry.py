@@ -85,6 +85,21 @@ STEPS: tuple[Entry, ...] = (
         "subtract the dark, averaged as the exposure is",
     ),
     Entry("jump", "jwgpu.steps.jump:JumpStep", "flag cosmic rays in the ramps"),
+    Entry(
+        "picture_frame",
+        "jwgpu.steps.picture_frame:PictureFrameStep",
+        "NIRSpec: subtract the thermal picture frame",
+    ),
+    Entry(
+        "clean_flicker_noise",
+        "jwgpu.steps.clean_flicker_noise:CleanFlickerNoiseStep",
+        "remove 1/f noise",
+    ),
+    Entry(
+        "nsclean",
+        "jwgpu.steps.nsclean:NSCleanStep",
+        "clean_flicker_noise under its old name, for count rates of NIRSpec",
+    ),
     Entry("ramp_fit", "jwgpu.steps.ramp_fit:RampFitStep", "fit count rates to the ramps"),
     Entry(
         "gain_scale",
@@ -117,16 +132,6 @@ LATER: tuple[Entry, ...] = (
         "charge_migration",
         "jwgpu.steps.charge_migration:ChargeMigrationStep",
         "flag groups whose charge spills over",
-    ),
-    Entry(
-        "picture_frame",
-        "jwgpu.steps.picture_frame:PictureFrameStep",
-        "NIRSpec: subtract the thermal picture frame",
-    ),
-    Entry(
-        "clean_flicker_noise",
-        "jwgpu.steps.clean_flicker_noise:CleanFlickerNoiseStep",
-        "remove 1/f noise",
     ),
     Entry(
         "persistence",

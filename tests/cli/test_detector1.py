@@ -102,7 +102,7 @@ def test_every_official_parameter_is_taken_with_the_same_default():
     run = {"device", "references", "threads", "offline"}
     assert set(ours) - set(theirs) == run
     # Steps that are not there yet only need to be skipped.
-    later = ("emicorr", "charge_migration", "picture_frame", "clean_flicker_noise", "persistence")
+    later = ("emicorr", "charge_migration", "persistence")
     missing = {path for path in set(theirs) - set(ours) if path.split(".")[1] not in later}
     assert not missing
     different = {

@@ -30,6 +30,7 @@ def background_limits(
     *,
     fit_histogram: bool = False,
     lower_half_only: bool = False,
+    clip: float = 3.0,
 ) -> tuple[float, float]:
     """Find between which values the pixels of an image are background.
 
@@ -44,6 +45,8 @@ def background_limits(
         Center and standard deviation are those of a Gaussian fitted to the histogram.
     lower_half_only : bool
         The standard deviation is that of the values below the median, and their mirror images.
+    clip : float
+        Outliers beyond this many standard deviations are not judged by.
 
     Returns
     -------
@@ -52,7 +55,13 @@ def background_limits(
     """
     body = implementation(__name__, image, mask)
     limits: tuple[float, float] = body.background_limits(
-        image, mask, float(sigma_lower), float(sigma_upper), fit_histogram, lower_half_only
+        image,
+        mask,
+        float(sigma_lower),
+        float(sigma_upper),
+        fit_histogram,
+        lower_half_only,
+        float(clip),
     )
     return limits
 

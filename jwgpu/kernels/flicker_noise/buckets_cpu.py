@@ -156,7 +156,7 @@ def sums_within(buckets: Buckets, low: float, high: float) -> tuple[int, float, 
 
 
 @compiled
-def select(values: Any, n: int, rank: int) -> float:
+def select(values: Any, n: int, rank: int) -> Any:
     """Return the value of a rank (from 0) among the first `n`, which are put in another order.
 
     Hoare's selection, ACM Communications 4, 321 (1961).
@@ -189,7 +189,7 @@ def select(values: Any, n: int, rank: int) -> float:
 
 
 @compiled
-def of_rank(buckets: Buckets, low: float, high: float, rank: int) -> float:
+def of_rank(buckets: Buckets, low: float, high: float, rank: int) -> Any:
     """Return the value of a rank (from 0) among those in an interval."""
     values, starts, counts, _, levels, scratch = buckets
     first, last = bucket_of(low, levels), bucket_of(high, levels)
@@ -210,7 +210,7 @@ def of_rank(buckets: Buckets, low: float, high: float, rank: int) -> float:
 
 
 @compiled
-def middle_pair(buckets: Buckets, low: float, high: float, n: int) -> tuple[float, float]:
+def middle_pair(buckets: Buckets, low: float, high: float, n: int) -> tuple[Any, Any]:
     """Return the two middle values of the `n` in an interval: the same one twice if n is odd."""
     upper = of_rank(buckets, low, high, n // 2)
     if n % 2:
@@ -219,11 +219,11 @@ def middle_pair(buckets: Buckets, low: float, high: float, n: int) -> tuple[floa
 
 
 @compiled
-def clipped(buckets: Buckets) -> tuple[float, float, float]:
+def clipped(buckets: Buckets, sigma: float) -> tuple[float, float, float]:
     """Return mean, median and standard deviation of all values after sigma clipping.
 
-    Values are compared with the median, by the standard deviation, until none goes. NaN if there
-    are no values.
+    Values stay within `sigma` standard deviations of the median; this is repeated until none goes.
+    NaN if there are no values.
     """
     low, high = -inf, inf  # what is left
     lower, upper = low, high  # the last limits
@@ -234,7 +234,7 @@ def clipped(buckets: Buckets) -> tuple[float, float, float]:
         a, b = middle_pair(buckets, low, high, n)
         median = 0.5 * (np.float64(a) + np.float64(b))
         mean = total / n
-        reach = _SIGMA * sqrt(max(squares / n - mean * mean, 0.0))
+        reach = sigma * sqrt(max(squares / n - mean * mean, 0.0))
         lower, upper = median - reach, median + reach
         low, high = max(low, lower), min(high, upper)
         left, _, _ = sums_within(buckets, low, high)

@@ -90,7 +90,7 @@ def subtract_rows(
 
 
 @compiled
-def median_of(values: Any, n: int) -> float:
+def median_of(values: Any, n: int) -> Any:
     """Return the median of the first `n` values as float32, as NumPy rounds it."""
     upper = select(values, n, n // 2)
     if n % 2:
@@ -258,10 +258,11 @@ def background_limits(
     sigma_upper: float,
     fit_histogram: bool,
     lower_half_only: bool,
+    clip: float,
 ) -> tuple[float, float]:
     """See the contract."""
     buckets = fill_buckets(image, mask)
-    mean, median, sigma = clipped(buckets)
+    mean, median, sigma = clipped(buckets, clip)
     center = mean if fit_histogram else median
     if lower_half_only and isfinite(center):
         sigma = clipped_lower_half(buckets, center)
@@ -366,7 +367,7 @@ def fill_outliers(image: Any, mask: Any, threshold: float) -> Any:
 
 
 def _lower_half_limits(buckets: Buckets, n_sigma: float) -> tuple[float, float]:
-    _, center, _ = clipped(buckets)
+    _, center, _ = clipped(buckets, _SIGMA)
     if not isfinite(center):
         return nan, nan
     reach = n_sigma * clipped_lower_half(buckets, center)

@@ -1,9 +1,9 @@
 """Flicker noise as a sum of slow waves along the readout, fitted to the unlit pixels (NSClean).
 
-The method is that of Rauscher 2024 (PASP 136, 015001; arXiv:2306.03250): weighted least squares in a
-few frequencies, weights being the reciprocal of the local density of unlit pixels. The normal matrix
-of such a fit has equal elements along each diagonal, which are the Fourier transform of the squared
-weights; so neither the matrix of waves nor its inverse is ever built.
+The method is that of Rauscher 2024 (PASP 136, 015001; arXiv:2306.03250): weighted least squares in
+a few frequencies, weights being the reciprocal of the local density of unlit pixels. The normal
+matrix of such a fit has equal elements along each diagonal, which are the Fourier transform of the
+squared weights; so neither the matrix of waves nor its inverse is ever built.
 
 All of it is in the coordinates of the detector's readout: (slow axis, fast axis).
 """
@@ -38,8 +38,9 @@ _PIXEL_TIME = 1.0e-5
 
 #: Densities of unlit pixels below this are rounding noise: no such pixel is near.
 _NO_DENSITY = 1e-9
-#: Eigenvalues below this share of the largest are taken as zero.
-_SINGULAR = 1e-10
+#: Eigenvalues below this share of the largest are taken as zero: single precision, in which the
+#: official fit is made, cannot tell them from zero.
+_SINGULAR = 1e-6
 
 
 class Band(NamedTuple):
@@ -76,8 +77,8 @@ def full_frame_noise(image: Any, mask: Any) -> Any:
 
     Notes
     -----
-    Quirks of jwst 3.0 that are matched: the density that a pixel is weighted with is that of the row
-    before, one column before; the smoothed noise is moved by one row and one column, likewise.
+    Quirks of jwst 3.0 that are matched: the density that a pixel is weighted with is that of the
+    row before, one column before; the smoothed noise is moved by one row and one column, likewise.
 
     Where the row before has no unlit pixel at all, officially rounding noise is what weights a row;
     here, its pixels have equal weights.
