@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jwgpu.kernels.compiled import compiled
+from jwgpu.kernels.ramp_fit.parts_cpu import part
 
 #: Bytes that a block takes: it stays in the processor's second-level cache.
 _BLOCK_BYTES = 256 * 1024
@@ -33,93 +33,73 @@ class Exposure(NamedTuple):
     dark: Any
 
 
-class Ramps(NamedTuple):
-    """What is fitted, float64."""
+class Rates(NamedTuple):
+    """What is returned."""
 
-    difference: Any  # (differences, x), in DN/s
-    used: Any  # (differences, x): 1 where the difference is used, else 0
-    photon: Any  # (x,): estimated rate over gain, in DN^2/s
-    read: Any  # (x,): square of the noise of a read, in DN^2
-    rate: Any  # (x,): most likely rate, in DN/s
-    origin: Any  # (x,) int64: where in the block the ramp comes from
+    values: Any  # (4, y, x) or (4, ints, y, x) float32: as FITTED_RATE, …, FITTED_READ
+    dq: Any  # (y, x) or (ints, y, x) uint32
 
 
-class Work(NamedTuple):
-    """Intermediate results, float64; the symbols of Brandt 2024 stand beside them."""
+class Numbers(NamedTuple):
+    """Numbers of the ramps of a block, float64."""
 
-    alpha: Any  # diagonal of the scaled covariance matrix
-    beta: Any  # beside it, 0 where one of the two differences is not used
-    masked: Any  # differences, 0 where not used
-    head: Any  # theta: determinants of the first rows and columns
-    tail: Any  # phi: determinants of the last
-    head_ones: Any  # Theta
-    tail_ones: Any  # Phi
-    head_data: Any  # Theta_D
-    tail_data: Any  # Phi_D
-    row_ones: Any  # C': inverse covariance times ones
-    row_data: Any  # B': inverse covariance times differences
-    diagonal: Any  # of the inverse covariance matrix
-    beside: Any  # beside its diagonal
-    minor: Any  # C'^2 - C * diagonal
-    lever: Any  # B * C' - B' * C
-    rate_one: Any  # rate, and chi-square, without one difference
-    chi_one: Any
-    rate_two: Any  # without a difference and the next
-    chi_two: Any
-    scale: Any  # (x,), of the covariance matrix, as all that follow
-    data_data: Any  # A
-    data_ones: Any  # B
-    ones_ones: Any  # C
-    chi_square: Any
-    best_one: Any  # largest fall of chi-square without one difference
-    best_two: Any  # without two
-    joint: Any
-    jump_one: Any
-    jump_two: Any
-    n_used: Any
+    rows: Any  # (kinds, differences, x)
+    lanes: Any  # (kinds, x)
+
+
+#: Of the ramps to fit, for each difference: itself, in DN/s; 1 where it is used, else 0.
+DIFFERENCE, USED = range(2)
+#: For each ramp: estimated rate over gain, in DN^2/s; square of the noise of a read, in DN^2; most
+#: likely rate, in DN/s; where in the block the ramp comes from; dark current, in DN/s; gain, in
+#: electron/DN.
+PHOTON, READ, RATE, ORIGIN, DARK, GAIN = range(6)
+
+#: Intermediate results, for each difference. The scaled covariance matrix: its diagonal; beside
+#: that, 0 where one of the two differences is not used. The differences, 0 where not used.
+ALPHA, BETA, MASKED = range(3)
+#: theta, Theta, Theta_D and phi, Phi, Phi_D of Brandt 2024: determinants of the first, or last,
+#: rows and columns, and their sums with ones and with the differences.
+HEAD, HEAD_ONES, HEAD_DATA, TAIL, TAIL_ONES, TAIL_DATA = range(3, 9)
+#: C' and B': the inverse covariance matrix times ones, times the differences. Its diagonal, and
+#: what stands beside it.
+ROW_ONES, ROW_DATA, DIAGONAL, BESIDE = range(9, 13)
+#: C'^2 - C * diagonal, and B * C' - B' * C.
+MINOR, LEVER = range(13, 15)
+#: Rate and chi-square without the difference; without it and the next.
+RATE_ONE, CHI_ONE, RATE_TWO, CHI_TWO = range(15, 19)
+_N_ROWS = 19
+
+#: For each ramp: scale of the covariance matrix; A, B and C of Brandt 2024; chi-square.
+SCALE, DATA_DATA, DATA_ONES, ONES_ONES, CHI_SQUARE = range(5)
+#: Largest fall of chi-square without one difference, and without two.
+BEST_ONE, BEST_TWO = range(5, 7)
+#: Scratch.
+JOINT, JUMP_ONE, JUMP_TWO, N_USED = range(7, 11)
+#: Rate, its error, its variances by photons and by read noise.
+FITTED_RATE, FITTED_ERR, FITTED_PHOTON, FITTED_READ = range(11, 15)
+_N_LANES = 15
 
 
 class Block(NamedTuple):
     """All of it; one for each thread."""
 
-    ramps: Ramps
-    again: Ramps  # those in which a jump was found, for another look
-    work: Work
-    dark: Any  # (x,) float64, in DN/s
+    ramps: Numbers
+    again: Numbers  # those in which a jump was found, for another look
+    work: Numbers
     steps: Any  # (differences, x) float64, to sort
     seen: Any  # (x,) int64: flags of any group, HAS_DROPS, ALL_UNUSABLE
 
 
-@compiled
-def make_ramps(n: int, width: int) -> Ramps:
-    """Allocate ramps of n differences."""
-    return Ramps(
-        np.empty((n, width), np.float64),
-        np.empty((n, width), np.float64),
-        np.empty(width, np.float64),
-        np.empty(width, np.float64),
-        np.empty(width, np.float64),
-        np.empty(width, np.int64),
-    )
-
-
-@compiled
+@part
 def make_block(n: int) -> Block:
     """Allocate a block for ramps of n differences."""
-    bytes_each = 8 * (20 * (n + 1) + 5 * n)
-    width = min(max(_BLOCK_BYTES // bytes_each // 16 * 16, 16), 256)
-    p = np.empty((19, n + 1, width), np.float64)
-    q = np.empty((11, width), np.float64)
-    work = Work(
-        *(p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7], p[8], p[9]),
-        *(p[10], p[11], p[12], p[13], p[14], p[15], p[16], p[17], p[18]),
-        *(q[0], q[1], q[2], q[3], q[4], q[5], q[6], q[7], q[8], q[9], q[10]),
-    )
+    width = min(max(_BLOCK_BYTES // (8 * (_N_ROWS + 5) * (n + 1)) // 16 * 16, 16), 256)
     return Block(
-        make_ramps(n, width),
-        make_ramps(n, width),
-        work,
-        np.empty(width, np.float64),
+        Numbers(np.empty((2, n, width), np.float64), np.empty((6, width), np.float64)),
+        Numbers(np.empty((2, n, width), np.float64), np.empty((6, width), np.float64)),
+        Numbers(
+            np.empty((_N_ROWS, n + 1, width), np.float64), np.empty((_N_LANES, width), np.float64)
+        ),
         np.empty((n, width), np.float64),
         np.empty(width, np.int64),
     )

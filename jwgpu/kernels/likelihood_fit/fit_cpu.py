@@ -9,56 +9,85 @@ from __future__ import annotations
 
 from math import sqrt
 
-from jwgpu.kernels.compiled import compiled
-from jwgpu.kernels.likelihood_fit.block_cpu import Ramps, Work
-from jwgpu.kernels.likelihood_fit.readout import Readout
+from jwgpu.kernels.likelihood_fit.block_cpu import (
+    ALPHA,
+    BETA,
+    CHI_SQUARE,
+    DATA_DATA,
+    DATA_ONES,
+    DIFFERENCE,
+    FITTED_ERR,
+    FITTED_PHOTON,
+    FITTED_RATE,
+    FITTED_READ,
+    HEAD,
+    HEAD_DATA,
+    HEAD_ONES,
+    JOINT,
+    MASKED,
+    ONES_ONES,
+    PHOTON,
+    READ,
+    ROW_ONES,
+    SCALE,
+    TAIL,
+    TAIL_DATA,
+    TAIL_ONES,
+    USED,
+    Numbers,
+)
+from jwgpu.kernels.likelihood_fit.readout import (
+    BY_PHOTON,
+    BY_READ,
+    NEXT_PHOTON,
+    NEXT_READ,
+    Readout,
+)
+from jwgpu.kernels.ramp_fit.parts_cpu import (
+    part,
+)
 
 #: Rows after which the running determinant is brought back to 1, against overflow.
 _ROWS_TO_RESCALE = 10
 
 
-@compiled
-def prepare_covariance(ramps: Ramps, width: int, readout: Readout, work: Work) -> None:
-    """Work out the covariance matrix: `alpha`, `beta`, scaled by `scale` to determinant 1."""
-    photon, read, used = ramps.photon, ramps.read, ramps.used
-    alpha, beta, scale = work.alpha, work.beta, work.scale
+@part
+def prepare_covariance(ramps: Numbers, width: int, readout: Readout, work: Numbers) -> None:
+    """Work out the covariance matrix, and leave out the differences that are not used."""
+    photon, read = ramps.lanes[PHOTON], ramps.lanes[READ]
+    difference, used, masked = ramps.rows[DIFFERENCE], ramps.rows[USED], work.rows[MASKED]
+    alpha, beta = work.rows[ALPHA], work.rows[BETA]
     n = used.shape[0]
     for k in range(n):
-        by_photon, by_read = readout.photon[k], readout.read[k]
+        for x in range(width):
+            masked[k, x] = difference[k, x] * used[k, x]
+    for k in range(n):
+        by_photon, by_read = readout.factors[BY_PHOTON, k], readout.factors[BY_READ, k]
         for x in range(width):
             alpha[k, x] = photon[x] * by_photon + read[x] * by_read
     for k in range(n - 1):
-        by_photon, by_read = readout.photon_next[k], readout.read_next[k]
+        by_photon, by_read = readout.factors[NEXT_PHOTON, k], readout.factors[NEXT_READ, k]
         for x in range(width):
             beta[k, x] = photon[x] * by_photon + read[x] * by_read
-    find_scale(n, width, work)
-    for k in range(n):
-        for x in range(width):
-            alpha[k, x] /= scale[x]
-    for k in range(n - 1):
-        for x in range(width):
-            beta[k, x] = beta[k, x] / scale[x] * used[k + 1, x] * used[k, x]
 
 
-@compiled
-def find_scale(n: int, width: int, work: Work) -> None:
-    """Set `scale` to the n-th root of the determinant, row by row; `head` is overwritten."""
-    alpha, beta, scale, head = work.alpha, work.beta, work.scale, work.head
+@part
+def rescale_covariance(ramps: Numbers, width: int, work: Numbers) -> None:
+    """Scale the covariance matrix to determinant 1, and cut it where differences are not used.
+
+    The scale is the n-th root of the determinant, found row by row; HEAD is overwritten.
+    """
+    used, scale = ramps.rows[USED], work.lanes[SCALE]
+    alpha, beta, head = work.rows[ALPHA], work.rows[BETA], work.rows[HEAD]
+    n = used.shape[0]
     for x in range(width):
         scale[x] = 1.0
         head[0, x] = 1.0
         head[1, x] = alpha[0, x]
     for i in range(2, n + 1):
-        if i <= _ROWS_TO_RESCALE:
-            for x in range(width):
-                b = beta[i - 2, x]
-                head[i, x] = alpha[i - 1, x] * head[i - 1, x] - b * b * head[i - 2, x]
-        else:
-            for x in range(width):
-                b, s = beta[i - 2, x], scale[x]
-                head[i, x] = (
-                    alpha[i - 1, x] / s * head[i - 1, x] - b * b / (s * s) * head[i - 2, x]
-                )
+        for x in range(width):
+            a, b, s = alpha[i - 1, x], beta[i - 2, x], scale[x]
+            head[i, x] = a / s * head[i - 1, x] - b * b / (s * s) * head[i - 2, x]
         if i % _ROWS_TO_RESCALE == 0 or i == n:
             power = 1.0 / i
             for x in range(width):
@@ -68,14 +97,20 @@ def find_scale(n: int, width: int, work: Work) -> None:
                 head[i - 1, x] /= rest
                 head[i - 2, x] /= rest / root
                 head[i, x] = 1.0
+    for k in range(n):
+        for x in range(width):
+            alpha[k, x] /= scale[x]
+    for k in range(n - 1):
+        for x in range(width):
+            beta[k, x] = beta[k, x] / scale[x] * used[k + 1, x] * used[k, x]
 
 
-@compiled
-def sum_heads(ramps: Ramps, width: int, work: Work, with_data: bool) -> None:
+@part
+def sum_heads(ramps: Numbers, width: int, work: Numbers, with_data: bool) -> None:
     """Run through the matrix from its head (paper 1, equations 38 to 40, 47, 48)."""
-    alpha, beta, masked = work.alpha, work.beta, work.masked
-    head, ones, data = work.head, work.head_ones, work.head_data
-    n = ramps.used.shape[0]
+    alpha, beta, masked = work.rows[ALPHA], work.rows[BETA], work.rows[MASKED]
+    head, ones, data = work.rows[HEAD], work.rows[HEAD_ONES], work.rows[HEAD_DATA]
+    n = ramps.rows.shape[1]
     for x in range(width):
         head[0, x] = 1.0
     for x in range(width):
@@ -101,12 +136,12 @@ def sum_heads(ramps: Ramps, width: int, work: Work, with_data: bool) -> None:
             data[k + 1, x] = beta[k - 1, x] * data[k, x] + sign * masked[k, x] * head[k, x]
 
 
-@compiled
-def sum_tails(ramps: Ramps, width: int, work: Work, with_data: bool) -> None:
+@part
+def sum_tails(ramps: Numbers, width: int, work: Numbers, with_data: bool) -> None:
     """Run through the matrix from its tail (paper 1, equations 41 to 43, 46; paper 2, 4)."""
-    alpha, beta, masked = work.alpha, work.beta, work.masked
-    tail, ones, data = work.tail, work.tail_ones, work.tail_data
-    n = ramps.used.shape[0]
+    alpha, beta, masked = work.rows[ALPHA], work.rows[BETA], work.rows[MASKED]
+    tail, ones, data = work.rows[TAIL], work.rows[TAIL_ONES], work.rows[TAIL_DATA]
+    n = ramps.rows.shape[1]
     for x in range(width):
         tail[n, x] = 1.0
     for x in range(width):
@@ -130,12 +165,12 @@ def sum_tails(ramps: Ramps, width: int, work: Work, with_data: bool) -> None:
                 ]
 
 
-@compiled
-def multiply_out(ramps: Ramps, width: int, work: Work) -> None:
+@part
+def multiply_out(ramps: Numbers, width: int, work: Numbers) -> None:
     """Set `row_ones`, `data_ones`, `ones_ones` (paper 1, equations 62, 63; paper 2, 71)."""
-    head, tail, used, masked = work.head, work.tail, ramps.used, work.masked
-    head_ones, tail_ones, row_ones = work.head_ones, work.tail_ones, work.row_ones
-    data_ones, ones_ones = work.data_ones, work.ones_ones
+    head, tail, used, masked = work.rows[HEAD], work.rows[TAIL], ramps.rows[USED], work.rows[MASKED]
+    head_ones, tail_ones, row_ones = work.rows[HEAD_ONES], work.rows[TAIL_ONES], work.rows[ROW_ONES]
+    data_ones, ones_ones = work.lanes[DATA_ONES], work.lanes[ONES_ONES]
     n = used.shape[0]
     for x in range(width):
         data_ones[x] = 0.0
@@ -156,12 +191,17 @@ def multiply_out(ramps: Ramps, width: int, work: Work) -> None:
             ones_ones[x] += row_ones[k, x]
 
 
-@compiled
-def find_chi_square(ramps: Ramps, width: int, work: Work) -> None:
+@part
+def find_chi_square(ramps: Numbers, width: int, work: Numbers) -> None:
     """Set `data_data` (paper 1, equation 61) and `chi_square`."""
-    beta, head, tail, head_data = work.beta, work.head, work.tail, work.head_data
-    masked, data_data, crossed = work.masked, work.data_data, work.joint
-    n = ramps.used.shape[0]
+    beta, head, tail, head_data = (
+        work.rows[BETA],
+        work.rows[HEAD],
+        work.rows[TAIL],
+        work.rows[HEAD_DATA],
+    )
+    masked, data_data, crossed = work.rows[MASKED], work.lanes[DATA_DATA], work.lanes[JOINT]
+    n = ramps.rows.shape[1]
     for x in range(width):
         # An infinite difference leaves nothing to be known.
         crossed[x] = masked[0, x] * 0.0
@@ -176,63 +216,46 @@ def find_chi_square(ramps: Ramps, width: int, work: Work) -> None:
     for k in range(n):
         for x in range(width):
             data_data[x] += masked[k, x] * masked[k, x] * head[k, x] * tail[k + 1, x] / head[n, x]
-    data_ones, ones_ones, scale = work.data_ones, work.ones_ones, work.scale
-    chi_square = work.chi_square
+    data_ones, ones_ones, scale = work.lanes[DATA_ONES], work.lanes[ONES_ONES], work.lanes[SCALE]
+    chi_square = work.lanes[CHI_SQUARE]
     for x in range(width):
         data_data[x] = 2.0 * crossed[x] + data_data[x]
     for x in range(width):
         chi_square[x] = (data_data[x] - data_ones[x] * data_ones[x] / ones_ones[x]) / scale[x]
 
 
-@compiled
-def fit_ramps_of_block(
-    ramps: Ramps, width: int, readout: Readout, work: Work, with_data: bool
-) -> None:
-    """Fit the first ramps of a block, with the differences that are used.
+@part
+def find_variances(ramps: Numbers, width: int, readout: Readout, work: Numbers) -> None:
+    """Set, in the lanes, rates, their errors, their variances by photons and by read noise.
 
-    Parameters
-    ----------
-    ramps : Ramps
-    width : int
-        How many.
-    readout : Readout
-    work : Work
-        Filled in: the covariance matrix, what its inverse gives with ones and differences, and,
-        if `with_data`, chi-square and what is needed to leave out differences.
-    with_data : bool
+    `row_ones` becomes the weights of the differences.
     """
-    difference, used, masked = ramps.difference, ramps.used, work.masked
-    for k in range(used.shape[0]):
+    weights, fitted = work.rows[ROW_ONES], work.lanes
+    data_ones, ones_ones, scale = work.lanes[DATA_ONES], work.lanes[ONES_ONES], work.lanes[SCALE]
+    n = ramps.rows.shape[1]
+    for x in range(width):
+        fitted[FITTED_RATE, x] = data_ones[x] * (1.0 / ones_ones[x])
+    for x in range(width):
+        fitted[FITTED_ERR, x] = sqrt(scale[x] / ones_ones[x])
+    for x in range(width):
+        fitted[FITTED_PHOTON, x] = 0.0
+    for x in range(width):
+        fitted[FITTED_READ, x] = 0.0
+    for k in range(n):
+        by_photon, by_read = readout.factors[BY_PHOTON, k], readout.factors[BY_READ, k]
+        # Each covariance counts twice; the first difference has none before it.
+        shared_photon = 2.0 * readout.factors[NEXT_PHOTON, k - 1] if k > 0 else 0.0
+        shared_read = 2.0 * readout.factors[NEXT_READ, k - 1] if k > 0 else 0.0
+        before = max(k - 1, 0)
         for x in range(width):
-            masked[k, x] = difference[k, x] * used[k, x]
-    prepare_covariance(ramps, width, readout, work)
-    sum_heads(ramps, width, work, with_data)
-    sum_tails(ramps, width, work, with_data)
-    multiply_out(ramps, width, work)
-    if with_data:
-        find_chi_square(ramps, width, work)
-
-
-@compiled
-def variances(
-    x: int, ramps: Ramps, readout: Readout, work: Work
-) -> tuple[float, float, float, float]:
-    """Rate of one ramp, its error, and its variances by photons and by read noise."""
-    row_ones, total = work.row_ones, work.ones_ones[x]
-    by_photons, by_read = 0.0, 0.0
-    next_photons, next_read = 0.0, 0.0
-    before = 0.0
-    for k in range(ramps.used.shape[0]):
-        weight = row_ones[k, x] / total
-        by_photons += weight * weight * readout.photon[k]
-        by_read += weight * weight * readout.read[k]
-        if k > 0:
-            next_photons += weight * before * readout.photon_next[k - 1]
-            next_read += weight * before * readout.read_next[k - 1]
-        before = weight
-    return (
-        work.data_ones[x] * (1.0 / total),
-        sqrt(work.scale[x] / total),
-        ramps.photon[x] * (by_photons + 2.0 * next_photons),
-        ramps.read[x] * (by_read + 2.0 * next_read),
-    )
+            weights[k, x] /= ones_ones[x]
+        for x in range(width):
+            w = weights[k, x]
+            fitted[FITTED_PHOTON, x] += w * (w * by_photon + weights[before, x] * shared_photon)
+        for x in range(width):
+            w = weights[k, x]
+            fitted[FITTED_READ, x] += w * (w * by_read + weights[before, x] * shared_read)
+    for x in range(width):
+        fitted[FITTED_PHOTON, x] *= ramps.lanes[PHOTON, x]
+    for x in range(width):
+        fitted[FITTED_READ, x] *= ramps.lanes[READ, x]

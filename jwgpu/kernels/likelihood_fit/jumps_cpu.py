@@ -5,23 +5,68 @@ Equations: Brandt 2024, PASP 136, 045005, sections 3.1 and 3.2.
 
 from __future__ import annotations
 
-from jwgpu.kernels.compiled import compiled
-from jwgpu.kernels.likelihood_fit.block_cpu import HAS_DROPS, Block, Ramps, Work
-from jwgpu.kernels.likelihood_fit.fit_cpu import fit_ramps_of_block
-from jwgpu.kernels.likelihood_fit.readout import Readout
+from jwgpu.kernels.likelihood_fit.block_cpu import (
+    BESIDE,
+    BEST_ONE,
+    BEST_TWO,
+    BETA,
+    CHI_ONE,
+    CHI_SQUARE,
+    CHI_TWO,
+    DATA_DATA,
+    DATA_ONES,
+    DIAGONAL,
+    DIFFERENCE,
+    HAS_DROPS,
+    HEAD,
+    HEAD_DATA,
+    JOINT,
+    JUMP_ONE,
+    JUMP_TWO,
+    LEVER,
+    MINOR,
+    N_USED,
+    ONES_ONES,
+    ORIGIN,
+    PHOTON,
+    RATE,
+    RATE_ONE,
+    RATE_TWO,
+    READ,
+    ROW_DATA,
+    ROW_ONES,
+    SCALE,
+    TAIL,
+    TAIL_DATA,
+    USED,
+    Block,
+    Numbers,
+)
+from jwgpu.kernels.likelihood_fit.readout import (
+    HAS_PAIRS,
+    Readout,
+)
+from jwgpu.kernels.ramp_fit.parts_cpu import (
+    part,
+)
 
 #: A ramp of so few differences is not searched again after a jump was found.
 _FEWEST = 3
 
 
-@compiled
-def invert_covariance(ramps: Ramps, width: int, work: Work) -> None:
+@part
+def invert_covariance(ramps: Numbers, width: int, work: Numbers) -> None:
     """Set what leaving out differences needs of the inverse covariance matrix."""
-    used, beta, head, tail = ramps.used, work.beta, work.head, work.tail
-    diagonal, beside, row_ones, row_data = work.diagonal, work.beside, work.row_ones, work.row_data
-    minor, lever = work.minor, work.lever
-    data_ones, ones_ones = work.data_ones, work.ones_ones
-    head_data, tail_data = work.head_data, work.tail_data
+    used, beta, head, tail = ramps.rows[USED], work.rows[BETA], work.rows[HEAD], work.rows[TAIL]
+    diagonal, beside, row_ones, row_data = (
+        work.rows[DIAGONAL],
+        work.rows[BESIDE],
+        work.rows[ROW_ONES],
+        work.rows[ROW_DATA],
+    )
+    minor, lever = work.rows[MINOR], work.rows[LEVER]
+    data_ones, ones_ones = work.lanes[DATA_ONES], work.lanes[ONES_ONES]
+    head_data, tail_data = work.rows[HEAD_DATA], work.rows[TAIL_DATA]
     n = used.shape[0]
     for k in range(n):
         sign = 1.0 if k & 1 else -1.0
@@ -43,13 +88,22 @@ def invert_covariance(ramps: Ramps, width: int, work: Work) -> None:
             beside[k, x] = -beta[k, x] * head[k, x] * tail[k + 2, x] / head[n, x]
 
 
-@compiled
-def leave_out_one(ramps: Ramps, width: int, work: Work) -> None:
+@part
+def leave_out_one(ramps: Numbers, width: int, work: Numbers) -> None:
     """Set `rate_one` and `chi_one`, without each difference; one that is not used changes none."""
-    used, diagonal, row_ones, row_data = ramps.used, work.diagonal, work.row_ones, work.row_data
-    data_data, data_ones, ones_ones = work.data_data, work.data_ones, work.ones_ones
-    minor, rate, chi = work.minor, work.rate_one, work.chi_one
-    chi_square, scale = work.chi_square, work.scale
+    used, diagonal, row_ones, row_data = (
+        ramps.rows[USED],
+        work.rows[DIAGONAL],
+        work.rows[ROW_ONES],
+        work.rows[ROW_DATA],
+    )
+    data_data, data_ones, ones_ones = (
+        work.lanes[DATA_DATA],
+        work.lanes[DATA_ONES],
+        work.lanes[ONES_ONES],
+    )
+    minor, rate, chi = work.rows[MINOR], work.rows[RATE_ONE], work.rows[CHI_ONE]
+    chi_square, scale = work.lanes[CHI_SQUARE], work.lanes[SCALE]
     for k in range(used.shape[0]):
         for x in range(width):
             found = diagonal[k, x] * data_ones[x] - row_data[k, x] * row_ones[k, x]
@@ -73,19 +127,19 @@ def leave_out_one(ramps: Ramps, width: int, work: Work) -> None:
             rate[k, x] = rate[k, x] if used[k, x] != 0.0 else found
 
 
-@compiled
-def needs_pairs(ramps: Ramps, width: int, work: Work, readout: Readout) -> bool:
+@part
+def needs_pairs(ramps: Numbers, width: int, work: Numbers, readout: Readout) -> bool:
     """Return whether leaving out two differences has any effect in some ramp.
 
     Quirk: where chi-square without some pair is not known, no jump is found at all; even if no
     pair may be left out. That is so where the matrix without the pair has no inverse.
     """
-    used, n_used = ramps.used, work.n_used
-    minor, row_ones, ones_ones = work.minor, work.row_ones, work.ones_ones
-    beside, singular = work.beside, work.joint
+    used, n_used = ramps.rows[USED], work.lanes[N_USED]
+    minor, row_ones, ones_ones = work.rows[MINOR], work.rows[ROW_ONES], work.lanes[ONES_ONES]
+    beside, singular = work.rows[BESIDE], work.lanes[JOINT]
     n = used.shape[0]
     for k in range(n):
-        if readout.has_pairs[k] != 0.0:
+        if readout.factors[HAS_PAIRS, k] != 0.0:
             return True
     for x in range(width):
         n_used[x] = 0.0
@@ -104,18 +158,27 @@ def needs_pairs(ramps: Ramps, width: int, work: Work, readout: Readout) -> bool:
     return suspects > 0
 
 
-@compiled
-def leave_out_two(ramps: Ramps, width: int, work: Work) -> None:
+@part
+def leave_out_two(ramps: Numbers, width: int, work: Numbers) -> None:
     """Set `rate_two` and `chi_two`, without each difference and the next.
 
     Where one of the two is not used, it is as without the other one.
     """
-    used, diagonal, beside = ramps.used, work.diagonal, work.beside
-    row_ones, row_data, minor, lever = work.row_ones, work.row_data, work.minor, work.lever
-    data_data, data_ones, ones_ones = work.data_data, work.data_ones, work.ones_ones
-    joint, jump_one, jump_two = work.joint, work.jump_one, work.jump_two
-    rate, chi, scale = work.rate_two, work.chi_two, work.scale
-    rate_one, chi_one = work.rate_one, work.chi_one
+    used, diagonal, beside = ramps.rows[USED], work.rows[DIAGONAL], work.rows[BESIDE]
+    row_ones, row_data, minor, lever = (
+        work.rows[ROW_ONES],
+        work.rows[ROW_DATA],
+        work.rows[MINOR],
+        work.rows[LEVER],
+    )
+    data_data, data_ones, ones_ones = (
+        work.lanes[DATA_DATA],
+        work.lanes[DATA_ONES],
+        work.lanes[ONES_ONES],
+    )
+    joint, jump_one, jump_two = work.lanes[JOINT], work.lanes[JUMP_ONE], work.lanes[JUMP_TWO]
+    rate, chi, scale = work.rows[RATE_TWO], work.rows[CHI_TWO], work.lanes[SCALE]
+    rate_one, chi_one = work.rows[RATE_ONE], work.rows[CHI_ONE]
     for k in range(used.shape[0] - 1):
         for x in range(width):
             joint[x] = row_ones[k, x] * row_ones[k + 1, x] - ones_ones[x] * beside[k, x]
@@ -155,14 +218,14 @@ def leave_out_two(ramps: Ramps, width: int, work: Work) -> None:
             rate[k, x] = rate_one[k + 1, x] if used[k, x] == 0.0 else kept
 
 
-@compiled
+@part
 def find_largest_falls(
-    ramps: Ramps, width: int, work: Work, readout: Readout, with_pairs: bool
+    ramps: Numbers, width: int, work: Numbers, readout: Readout, with_pairs: bool
 ) -> None:
     """Set `best_one` and `best_two`; NaN where one of the falls is."""
-    chi_square, chi_one, chi_two = work.chi_square, work.chi_one, work.chi_two
-    best_one, best_two = work.best_one, work.best_two
-    n = ramps.used.shape[0]
+    chi_square, chi_one, chi_two = work.lanes[CHI_SQUARE], work.rows[CHI_ONE], work.rows[CHI_TWO]
+    best_one, best_two = work.lanes[BEST_ONE], work.lanes[BEST_TWO]
+    n = ramps.rows.shape[1]
     for x in range(width):
         best_one[x] = chi_square[x] - chi_one[0, x]
     for x in range(width):
@@ -174,7 +237,7 @@ def find_largest_falls(
     if not with_pairs:
         return
     for k in range(n - 1):
-        factor = readout.has_pairs[k]
+        factor = readout.factors[HAS_PAIRS, k]
         for x in range(width):
             fall = (chi_square[x] - chi_two[k, x]) * factor
             is_first = k == 0
@@ -182,8 +245,8 @@ def find_largest_falls(
             best_two[x] = fall if is_better else best_two[x]
 
 
-@compiled
-def drop_differences(x: int, fall: float, is_one: bool, ramps: Ramps, work: Work) -> bool:
+@part
+def drop_differences(x: int, fall: float, is_one: bool, ramps: Numbers, work: Numbers) -> bool:
     """Stop using those differences of a ramp without which chi-square falls by so much.
 
     Returns
@@ -191,31 +254,30 @@ def drop_differences(x: int, fall: float, is_one: bool, ramps: Ramps, work: Work
     bool
         Whether the ramp is to be searched again.
     """
-    used = ramps.used
+    used = ramps.rows[USED]
     n = used.shape[0]
     rate, left = 0.0, 0.0
     if is_one:
         for k in range(n):
-            is_it = work.chi_square[x] - work.chi_one[k, x] == fall
-            rate += work.rate_one[k, x] * (1.0 if is_it else 0.0)
+            is_it = work.lanes[CHI_SQUARE, x] - work.rows[CHI_ONE, k, x] == fall
+            rate += work.rows[RATE_ONE, k, x] * (1.0 if is_it else 0.0)
             used[k, x] *= 0.0 if is_it else 1.0
     else:
         for k in range(n - 1):
-            is_it = work.chi_square[x] - work.chi_two[k, x] == fall
-            rate += work.rate_two[k, x] * (1.0 if is_it else 0.0)
+            is_it = work.lanes[CHI_SQUARE, x] - work.rows[CHI_TWO, k, x] == fall
+            rate += work.rows[RATE_TWO, k, x] * (1.0 if is_it else 0.0)
             used[k, x] *= 0.0 if is_it else 1.0
             used[k + 1, x] *= 0.0 if is_it else 1.0
-    ramps.rate[x] = ramps.rate[x] * 0.0 + rate
+    ramps.lanes[RATE, x] = ramps.lanes[RATE, x] * 0.0 + rate
     for k in range(n):
         left += used[k, x]
     return left > _FEWEST
 
 
-@compiled
+@part
 def drop_worst(
-    ramps: Ramps,
+    ramps: Numbers,
     width: int,
-    readout: Readout,
     thresholds: tuple[float, float],
     block: Block,
 ) -> int:
@@ -223,7 +285,7 @@ def drop_worst(
 
     Parameters
     ----------
-    ramps : Ramps
+    ramps : Numbers
         Those of the block, or those of them that are searched again.
     block : Block
         Its ramps get the result; those to be searched again are copied into `again`.
@@ -234,13 +296,9 @@ def drop_worst(
         How many are in `again`.
     """
     work, again, result = block.work, block.again, block.ramps
-    with_pairs = needs_pairs(ramps, width, work, readout)
-    if with_pairs:
-        leave_out_two(ramps, width, work)
-    find_largest_falls(ramps, width, work, readout, with_pairs)
     n_again = 0
     for x in range(width):
-        one, two = work.best_one[x], work.best_two[x]
+        one, two = work.lanes[BEST_ONE, x], work.lanes[BEST_TWO, x]
         is_one = one - thresholds[0] > two - thresholds[1]
         # Infinite or unknown falls end as NaN, and are left alone.
         fall = one * (1.0 if one > thresholds[0] else 0.0) * (1.0 if is_one else 0.0)
@@ -248,55 +306,24 @@ def drop_worst(
         if fall == 0.0 or fall != fall:
             continue
         is_searched = drop_differences(x, fall, is_one, ramps, work)
-        home = ramps.origin[x]
+        home = int(ramps.lanes[ORIGIN, x])
         block.seen[home] |= HAS_DROPS
-        result.rate[home] = ramps.rate[x]
-        for k in range(ramps.used.shape[0]):
-            result.used[k, home] = ramps.used[k, x]
+        result.lanes[RATE, home] = ramps.lanes[RATE, x]
+        for k in range(ramps.rows.shape[1]):
+            result.rows[USED, k, home] = ramps.rows[USED, k, x]
         if is_searched:
             copy_ramp(ramps, x, again, n_again)
             n_again += 1
     return n_again
 
 
-@compiled
-def copy_ramp(source: Ramps, x: int, target: Ramps, to: int) -> None:
+@part
+def copy_ramp(source: Numbers, x: int, target: Numbers, to: int) -> None:
     """Copy one ramp."""
-    for k in range(source.used.shape[0]):
-        target.difference[k, to] = source.difference[k, x]
-        target.used[k, to] = source.used[k, x]
-    target.photon[to] = source.photon[x]
-    target.read[to] = source.read[x]
-    target.rate[to] = source.rate[x]
-    target.origin[to] = source.origin[x]
-
-
-@compiled
-def mask_jumps(
-    block: Block, width: int, readout: Readout, thresholds: tuple[float, float]
-) -> None:
-    """Leave out differences with jumps, one or two at a time, until no more are found.
-
-    Parameters
-    ----------
-    block : Block
-        Of its ramps, `used` and `rate` are set; HAS_DROPS is added to `seen`.
-    width : int
-        How many ramps.
-    readout, thresholds
-        As in `jwgpu.kernels.likelihood_fit`.
-    """
-    ramps, work = block.ramps, block.work
-    count = width
-    for attempt in range(ramps.used.shape[0]):
-        fit_ramps_of_block(ramps, count, readout, work, True)
-        if attempt == 0:
-            for x in range(width):
-                ramps.rate[x] = work.data_ones[x] * (1.0 / work.ones_ones[x])
-                ramps.origin[x] = x
-        invert_covariance(ramps, count, work)
-        leave_out_one(ramps, count, work)
-        count = drop_worst(ramps, count, readout, thresholds, block)
-        ramps = block.again
-        if count == 0:
-            break
+    for k in range(source.rows.shape[1]):
+        target.rows[DIFFERENCE, k, to] = source.rows[DIFFERENCE, k, x]
+        target.rows[USED, k, to] = source.rows[USED, k, x]
+    target.lanes[PHOTON, to] = source.lanes[PHOTON, x]
+    target.lanes[READ, to] = source.lanes[READ, x]
+    target.lanes[RATE, to] = source.lanes[RATE, x]
+    target.lanes[ORIGIN, to] = source.lanes[ORIGIN, x]

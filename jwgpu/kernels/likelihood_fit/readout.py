@@ -7,35 +7,26 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+#: Factors of the covariance matrix of the differences. The variance of difference ``k`` is
+#: ``rate / gain * BY_PHOTON + noise ** 2 * BY_READ``, and its covariance with the next
+#: ``rate / gain * NEXT_PHOTON + noise ** 2 * NEXT_READ``, in (DN/s)^2, with the noise of one read.
+#: TIME is that from the mean time of one group to that of the next, in s; HAS_PAIRS is 1 where the
+#: group between a difference and the next has several reads, so that a jump among them spoils both.
+TIME, BY_PHOTON, BY_READ, NEXT_PHOTON, NEXT_READ, HAS_PAIRS = range(6)
+
 
 class Readout(NamedTuple):
-    """Factors of the covariance matrix of the differences, each float64 with one for each of them.
-
-    The noise of difference ``k`` is ``rate / gain * photon[k] + noise ** 2 * read[k]``, and its
-    covariance with the next ``rate / gain * photon_next[k] + noise ** 2 * read_next[k]``, in
-    (DN/s)^2, with the noise of a single read. The last element of the latter two is not used.
+    """How the detector was read.
 
     Attributes
     ----------
-    time : array
-        From the mean time of one group to that of the next, in s.
-    photon, photon_next : array
-        In 1/s.
-    read, read_next : array
-        In 1/s^2.
-    has_pairs : array
-        1 where the group between a difference and the next has several reads, so that a jump among
-        them spoils both; else 0.
+    factors : array, (6, differences) float64
+        TIME, BY_PHOTON, …, HAS_PAIRS; the last difference has no next one.
     frames : float
         Frames in the first group, where the zero frame is taken out of it; else 0.
     """
 
-    time: Any
-    photon: Any
-    photon_next: Any
-    read: Any
-    read_next: Any
-    has_pairs: Any
+    factors: Any
     frames: float
 
 
@@ -69,12 +60,11 @@ def readout_of(read_times: Sequence[Sequence[float]], *, has_zeroframe: bool = F
         [np.sum((2 * t.size + 1 - 2 * np.arange(1, t.size + 1)) * t) / t.size**2 for t in groups]
     )
     time = mean[1:] - mean[:-1]
-    return Readout(
-        time=time,
-        photon=(weighted[:-1] + weighted[1:] - 2 * mean[:-1]) / time**2,
-        photon_next=np.append((mean[1:-1] - weighted[1:-1]) / (time[1:] * time[:-1]), 0.0),
-        read=(1 / reads[:-1] + 1 / reads[1:]) / time**2,
-        read_next=np.append(-1 / (reads[1:-1] * time[1:] * time[:-1]), 0.0),
-        has_pairs=np.append(reads[1:-1] > 1, False).astype(np.float64),
-        frames=frames,
-    )
+    factors = np.zeros((6, time.size), np.float64)
+    factors[TIME] = time
+    factors[BY_PHOTON] = (weighted[:-1] + weighted[1:] - 2 * mean[:-1]) / time**2
+    factors[BY_READ] = (1 / reads[:-1] + 1 / reads[1:]) / time**2
+    factors[NEXT_PHOTON, :-1] = (mean[1:-1] - weighted[1:-1]) / (time[1:] * time[:-1])
+    factors[NEXT_READ, :-1] = -1 / (reads[1:-1] * time[1:] * time[:-1])
+    factors[HAS_PAIRS, :-1] = reads[1:-1] > 1
+    return Readout(factors, frames)
