@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from jwgpu.models.flags import RC
 from jwgpu.simulate.detector_maps import DetectorMaps, FloatImage, detector_maps, full_well
 from jwgpu.simulate.irs2 import interleave
+from jwgpu.simulate.large_events import LARGE_EVENT, draw_large_events
 from jwgpu.simulate.pedestal import Pedestal, draw_pedestal
 from jwgpu.simulate.response import Q1, Q2, Q3, measured_counts
 from jwgpu.simulate.scene import (
@@ -57,6 +58,8 @@ class Truth:
         The same with inter-pixel capacitance, as found without the ipc step.
     cosmic_rays : ndarray of `jwgpu.simulate.scene.COSMIC_RAY`
         Every pixel struck.
+    large_events : ndarray of `jwgpu.simulate.large_events.LARGE_EVENT`
+        Every snowball and shower.
     saturated_group : ndarray, int16, shape (ints, y, x)
         First group that reaches the full well; the number of groups where none does.
     flags : ndarray, uint32, shape (y, x)
@@ -66,6 +69,7 @@ class Truth:
     rate: FloatImage
     blurred_rate: FloatImage
     cosmic_rays: NDArray[np.void]
+    large_events: NDArray[np.void]
     saturated_group: NDArray[np.int16]
     flags: NDArray[np.uint32]
 
@@ -280,12 +284,17 @@ def simulate_exposure(settings: Settings, threads: int = 1) -> Simulation:
     if settings.pattern.is_irs2:  # its noise comes with its reference pixels
         electronics = replace(settings, flicker_noise=0.0, drift=0.0, odd_even=0.0)
     struck = [np.zeros(0, dtype=COSMIC_RAY)]
+    large = [np.zeros(0, dtype=LARGE_EVENT)]
     with ThreadPoolExecutor(threads) as pool:
         for integration in range(settings.nints):
             pedestal = draw_pedestal(electronics, integration)
             events = cosmic_rays(settings, integration)
             struck.append(events)
-            shared = share_cosmic_rays(events, settings)
+            large_events, of_large_events = draw_large_events(settings, integration)
+            large.append(large_events)
+            everything = np.concatenate([events, of_large_events])
+            everything = everything[np.argsort(everything["frame"], kind="stable")]
+            shared = share_cosmic_rays(everything, settings)
             blocks = readout.blocks(integration, shared)
             if threads == 1:
                 for block in blocks:
@@ -300,6 +309,7 @@ def simulate_exposure(settings: Settings, threads: int = 1) -> Simulation:
         rate=readout.rate,
         blurred_rate=readout.blurred_rate,
         cosmic_rays=np.concatenate(struck),
+        large_events=np.concatenate(large),
         saturated_group=readout.saturated_group,
         flags=readout.maps.flags,
     )

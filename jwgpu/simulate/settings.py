@@ -83,6 +83,8 @@ class Settings:
         Wandering difference between odd and even columns (rows for MIRI), in DN.
     cosmic_rays : float
         Hits an integration, as a fraction of the number of pixels.
+    snowballs, showers : float
+        Mean number of these large events an integration.
     nonlinearity : float
         Relative strength of the non-linear response; 0 for a linear detector.
     gain_factor : float, optional
@@ -123,6 +125,8 @@ class Settings:
     drift: float = 2.0
     odd_even: float = 2.0
     cosmic_rays: float = 0.003
+    snowballs: float = 0.0
+    showers: float = 0.0
     nonlinearity: float = 1.0
     gain_factor: float | None = None
     ipc: float = 0.005
