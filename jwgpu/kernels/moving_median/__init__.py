@@ -10,8 +10,8 @@ from typing import Any
 
 from jwgpu.backends import namespace_of
 
-#: Samples of the windows that are laid out at a time (16 MB).
-SAMPLES = 1 << 22
+#: Samples of the windows that are laid out at a time (4 MB).
+SAMPLES = 1 << 20
 
 
 def moving_median(image: Any, size: tuple[int, int]) -> Any:

@@ -1,0 +1,85 @@
+"""What bench/stage1.py measures: exposures, and one row of docs/stage1.md for each step.
+
+A new step gets a line in `ROWS`; a step that needs another exposure names it in `CASES`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+CASES: dict[str, dict[str, Any]] = {
+    "small": {"instrument": "NIRCAM", "detector": "NRCB1", "subarray": "SUB160", "ngroups": 8},
+    "small-miri": {"instrument": "MIRI", "subarray": "SUB128", "ngroups": 12, "nints": 2},
+    "small-nirspec": {"instrument": "NIRSPEC", "subarray": "SUB512", "ngroups": 8},
+    "nircam": {"instrument": "NIRCAM", "detector": "NRCA1", "ngroups": 10},
+    "miri": {"instrument": "MIRI", "detector": "MIRIMAGE", "ngroups": 40, "nints": 2},
+    "nirspec": {"instrument": "NIRSPEC", "detector": "NRS1", "readpatt": "NRSRAPID", "ngroups": 10},
+}
+"""Exposures, as settings of `jwgpu.simulate`."""
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "small": ("small", "small-miri", "small-nirspec"),
+    "full": ("nircam", "miri", "nirspec"),
+}
+"""Names for several cases, as ``--case`` takes them; a case's own name means that case alone."""
+
+NIRCAM, MIRI, NIRSPEC = ("small", "nircam"), ("small-miri", "miri"), ("small-nirspec", "nirspec")
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One row: a step in one way of running it.
+
+    Attributes
+    ----------
+    name
+        What the table says: the alias, and in which way where there are several.
+    cases
+        The exposures that it can be measured on.
+    parameters
+        Of the step, for both packages.
+    settings
+        Of the simulation, over those of the case.
+    official
+        ``module:Class`` of the official step, where its first pipeline does not have it. Such a
+        step is given the count rates.
+    """
+
+    name: str
+    cases: tuple[str, ...] = NIRCAM
+    parameters: dict[str, Any] = dataclasses.field(default_factory=dict)
+    settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+    official: str | None = None
+
+    @property
+    def alias(self) -> str:
+        """The step: the first word of the name."""
+        return self.name.split()[0].rstrip(",:")
+
+
+ROWS: tuple[Row, ...] = (
+    Row("group_scale", settings={"readpatt": "BRIGHT2", "frame_divisor": 4}),
+    Row("dq_init"),
+    Row("saturation"),
+    Row("ipc"),
+    Row("superbias"),
+    Row("refpix"),
+    Row("refpix, MIRI", cases=MIRI),
+    Row("linearity"),
+    Row("reset", cases=MIRI),
+    Row("rscd", cases=MIRI),
+    Row("firstframe", cases=MIRI),
+    Row("lastframe", cases=MIRI),
+    Row("dark_current"),
+    Row("jump"),
+    Row("jump, MIRI", cases=MIRI),
+    Row("ramp_fit"),
+    Row("ramp_fit, MIRI", cases=MIRI),
+    Row("gain_scale", cases=NIRSPEC, settings={"gain_factor": 2.0}),
+    Row(
+        "badpix_selfcal, 15 by 15",
+        parameters={"force_single": True},
+        official="jwst.badpix_selfcal:BadpixSelfcalStep",
+    ),
+)
