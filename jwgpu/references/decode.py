@@ -248,6 +248,25 @@ def _reset(d: Decoding) -> types.Reference:
     )
 
 
+def _trapdensity(d: Decoding) -> types.Reference:
+    return types.TrapDensityReference(d.image("SCI", 2), d.flags("SCI"), **d.common())
+
+
+def _persat(d: Decoding) -> types.Reference:
+    return types.PersistenceSaturationReference(d.image("SCI", 2), d.flags("SCI"), **d.common())
+
+
+def _trappars(d: Decoding) -> types.Reference:
+    table = d.source.table("TRAPPARS") or {}
+    names = ("capture0", "capture1", "capture2", "decay_param")
+    if any(name not in table or not len(table[name]) for name in names):
+        raise ReferenceFileError(
+            f"{d.source.path}: has no table TRAPPARS with rows in {', '.join(names)}"
+        )
+    rows = np.stack([np.asarray(table[name], np.float64) for name in names], axis=1)
+    return types.TrapParametersReference(rows, **d.common())
+
+
 def _rscd(d: Decoding) -> types.Reference:
     table = d.source.table("RSCD_GROUP_SKIP")
     wanted = {"subarray": "U17", "readpatt": "U12", "group_skip1": "i4", "group_skip": "i4"}
@@ -323,4 +342,7 @@ _DECODERS: Mapping[str, Callable[[Decoding], types.Reference]] = {
     "refpix": _refpix,
     "sirskernel": _sirskernel,
     "emicorr": trees.emicorr,
+    "trapdensity": _trapdensity,
+    "trappars": _trappars,
+    "persat": _persat,
 }

@@ -76,6 +76,7 @@ class ModelSource:
     _TABLES: Mapping[str, str] = {
         "RSCD_GROUP_SKIP": "rscd_group_skip_table",
         "IRS2": "irs2_table",
+        "TRAPPARS": "trappars_table",
         "DQ": "dq_table",
     }
 

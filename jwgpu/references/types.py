@@ -247,3 +247,31 @@ class EmiReference(Reference):
 
     frequencies: Mapping[str, EmiFrequency]
     cases: Mapping[str, EmiCase]
+
+
+@dataclass
+class TrapDensityReference(Reference):
+    """Density of charge traps, 1 in the median: ``data`` (y, x) float32, ``dq`` (y, x) uint32."""
+
+    data: Array
+    dq: Array
+
+
+@dataclass
+class PersistenceSaturationReference(Reference):
+    """Signal that fills all traps: ``data`` (y, x) float32 in DN, ``dq`` (y, x) uint32."""
+
+    data: Array
+    dq: Array
+
+
+@dataclass
+class TrapParametersReference(Reference):
+    """Families of traps.
+
+    ``rows`` is a NumPy array (families, 4) float64 with the columns capture0, capture1, capture2
+    and decay_param: exponential capture, minus its rate (1/s), instantaneous capture, and minus
+    the rate of release (1/s).
+    """
+
+    rows: Any

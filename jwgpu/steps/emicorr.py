@@ -91,15 +91,17 @@ class EmiCorrStep(RampStep):
             raise SkipStep(f"it is not for the read pattern {meta.exposure.readpatt}")
 
     def get_ref_override(self, reference_file_type: str) -> Any:
-        """Return the reference that the caller gives; none is used with frequencies given."""
-        if self.onthefly_corr_freq is not None:
-            return "N/A"
+        """Return the reference that the caller gives, by its old name too."""
         if self.user_supplied_reffile is not None:
             log.warning("user_supplied_reffile is the old name of override_emicorr: use that")
             return self.user_supplied_reffile
         return super().get_ref_override(reference_file_type)
 
-    def correct(self, ramp: Ramp, emicorr: EmiReference | None) -> None:
+    def needed_references(self, meta: Any, shape: tuple[int, ...] = ()) -> dict[str, type]:
+        """Return the EMICORR reference, unless the caller gives frequencies."""
+        return {} if self.onthefly_corr_freq is not None else super().needed_references(meta, shape)
+
+    def correct(self, ramp: Ramp, emicorr: EmiReference | None = None) -> None:
         """Subtract the waves of all frequencies, one after the other.
 
         Parameters
