@@ -134,6 +134,16 @@ def intermediate_model(exposure: Ramp | Rates, data: Any) -> Any:
     return model
 
 
+def chi_square_model(ramp: Ramp, chi_square: Any) -> Any:
+    """Return the official model of chi-square of a likelihood fit (``likely_chisq``)."""
+    from stdatamodels.jwst import datamodels
+
+    model = datamodels.ImageModel(chi_square.shape)
+    model.update(ramp.model)
+    model.data = chi_square
+    return model
+
+
 def _description(model: Any, ramp: Ramp) -> Any:
     model.update(ramp.model)
     model.meta.bunit_data = "DN/s"

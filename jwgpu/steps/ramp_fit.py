@@ -6,8 +6,9 @@ import logging
 from typing import Any
 
 from jwgpu.backends import namespace_of
-from jwgpu.errors import InputError, NotYetError
-from jwgpu.kernels.ramp_fit import Timing, fit_ramps
+from jwgpu.errors import InputError
+from jwgpu.kernels.likelihood_fit import LEAST_GROUPS, fit_ramps_by_likelihood
+from jwgpu.kernels.ramp_fit import Fit, Timing, fit_ramps
 from jwgpu.models import reading, writing
 from jwgpu.models.flags import DO_NOT_USE, SATURATED
 from jwgpu.models.ramp import Ramp
@@ -17,9 +18,6 @@ from jwgpu.steps.base import WHOLE, RampStep, param
 from jwgpu.steps.readout import refuse_special_readout
 
 log = logging.getLogger(__name__)
-
-#: Groups below which the official package falls back from LIKELY to OLS_C.
-LEAST_GROUPS_FOR_LIKELY = 4
 
 
 class RampFitStep(RampStep):
@@ -41,32 +39,19 @@ class RampFitStep(RampStep):
     maximum_cores: str = param("1", help="accepted for compatibility; use --threads")
 
     def applies_to(self, ramp: Ramp) -> None:
-        """Refuse what is not there yet.
+        """Refuse the readouts that are not there yet.
 
         Raises
         ------
         NotYetError
-            If the maximum-likelihood fit is asked for or needed, or the readout is a special one.
+            If the readout is a special one.
         """
         refuse_special_readout(self.class_alias, ramp)
-        read_times = getattr(ramp.meta.exposure, "read_times", None)
-        is_uneven = read_times is not None and len(read_times) > 0
-        if self.algorithm != "LIKELY" and not is_uneven:
-            return
-        if ramp.data.shape[1] < LEAST_GROUPS_FOR_LIKELY:
-            log.info("too few groups for a maximum-likelihood fit: least squares are used")
-            return
-        if is_uneven:
-            raise NotYetError(
-                f"{ramp.meta.filename}: ramp_fit cannot fit unevenly spaced groups yet; "
-                "use the official package for this exposure"
-            )
-        raise NotYetError("ramp_fit has no LIKELY yet: use --steps.ramp_fit.algorithm=OLS_C")
 
     def correct(
         self, ramp: Ramp, readnoise: ReadNoiseReference, gain: GainReference
     ) -> tuple[Rates, Rates]:
-        """Fit the ramps; with `save_opt`, save every segment.
+        """Fit the ramps; with `save_opt`, save every segment, or chi-square of the likelihood fit.
 
         Parameters
         ----------
@@ -87,6 +72,8 @@ class RampFitStep(RampStep):
         if gain.gain_factor is not None:
             ramp.meta.exposure.gain_factor = gain.gain_factor
         self._select_groups(ramp)
+        if self._uses_likelihood(ramp):
+            return self._described(ramp, *self._fit_by_likelihood(ramp, readnoise, gain))
         groups = _usable_groups(ramp)
         if _is_saturated_from_the_start(ramp, groups[0]):
             raise InputError(
@@ -110,12 +97,7 @@ class RampFitStep(RampStep):
         if segments is not None:
             output = writing.fitopt_model(ramp, RampFitOutput(**segments._asdict()))
             self.save_model(output, "fitopt", output_file=self.opt_name or ramp.meta.filename)
-        result = Rates(**rate._asdict()), Rates(**rateints._asdict())
-        writing.describe_rate(ramp, result[0])
-        writing.describe_rateints(ramp, result[1])
-        for product in result:
-            self.set_status(product, "COMPLETE")
-        return result
+        return self._described(ramp, rate, rateints)
 
     def close(self, result: Any) -> Any:
         """Return the rates as official data models, or the ramp if the step was skipped."""
@@ -128,6 +110,58 @@ class RampFitStep(RampStep):
         if isinstance(models, tuple):
             return tuple(reading.rates_of(model) for model in models)
         return self.open(models)
+
+    def _uses_likelihood(self, ramp: Ramp) -> bool:
+        """Return whether to fit by likelihood: if asked for, or if the groups are uneven in time.
+
+        As officially, least squares are used for short ramps even so.
+        """
+        is_uneven = bool(_explicit_read_times(ramp))
+        if self.algorithm != "LIKELY" and not is_uneven:
+            return False
+        if ramp.data.shape[1] < LEAST_GROUPS:
+            log.info("too few groups for a maximum-likelihood fit: least squares are used")
+            return False
+        if self.algorithm != "LIKELY":
+            log.warning("the groups are unevenly spaced: they are fitted by maximum likelihood")
+        return True
+
+    def _fit_by_likelihood(
+        self, ramp: Ramp, readnoise: ReadNoiseReference, gain: GainReference
+    ) -> tuple[Fit, Fit]:
+        """Fit by likelihood; the jumps that are found are flagged in `ramp`.
+
+        `suppress_one_group` is without effect, and so are the special cases of least squares:
+        MIRI's unusable first and last groups, and pixels that are all saturated from the start.
+        """
+        times = _read_times(ramp)
+        if ramp.zeroframe is not None and len(times[0]) < 2:
+            log.warning("the zero frame is ignored: it is all that is in the first group")
+        rate, rateints, chi_square = fit_ramps_by_likelihood(
+            ramp.data,
+            ramp.groupdq,
+            ramp.pixeldq,
+            gain.data,
+            readnoise.data,
+            times,
+            zeroframe=ramp.zeroframe,
+            average_dark_current=ramp.average_dark_current,
+            save_chi_square=self.save_opt,
+        )
+        if chi_square is not None:
+            output = writing.chi_square_model(ramp, chi_square)
+            name = self.opt_name or ramp.meta.filename
+            self.save_model(output, "likely_chisq", output_file=name)
+        return rate, rateints
+
+    def _described(self, ramp: Ramp, rate: Fit, rateints: Fit) -> tuple[Rates, Rates]:
+        """Return both products with their metadata."""
+        result = Rates(**rate._asdict()), Rates(**rateints._asdict())
+        writing.describe_rate(ramp, result[0])
+        writing.describe_rateints(ramp, result[1])
+        for product in result:
+            self.set_status(product, "COMPLETE")
+        return result
 
     def _select_groups(self, ramp: Ramp) -> None:
         """Flag the groups outside `firstgroup` and `lastgroup`."""
@@ -202,3 +236,37 @@ def _timing(ramp: Ramp) -> Timing:
             "restore them from the archive"
         )
     return Timing(*values, drop_frames=exposure.drop_frames1 or 0)
+
+
+def _explicit_read_times(ramp: Ramp) -> list[list[float]]:
+    """Return when the frames of each group were read, in s; empty if that is not said."""
+    times = getattr(ramp.meta.exposure, "read_times", None)
+    return [[float(time) for time in group] for group in times] if times is not None else []
+
+
+def _read_times(ramp: Ramp) -> list[list[float]]:
+    """Return when the frames of each group were read, in s: as said, or from the timing.
+
+    Raises
+    ------
+    InputError
+        If there are times for another number of groups, or a keyword of the timing is missing.
+    """
+    n_groups = ramp.data.shape[1]
+    times = _explicit_read_times(ramp)
+    if times and len(times) != n_groups:
+        raise InputError(
+            f"{ramp.meta.filename}: has {n_groups} groups but read times for {len(times)}; "
+            "make the exposure again from its uncal file"
+        )
+    if times:
+        return times
+    timing = _timing(ramp)
+    frames_per_group = timing.nframes + timing.groupgap
+    return [
+        [
+            (group * frames_per_group + frame) * timing.frame_time
+            for frame in range(1, timing.nframes + 1)
+        ]
+        for group in range(n_groups)
+    ]
