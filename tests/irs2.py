@@ -19,13 +19,18 @@ def layout_of(detector: str) -> Any:
 def exposure(
     detector: str = "NRS1", ints: int = 1, groups: int = 2, seed: int = 0, zero_frame: bool = False
 ) -> Any:
-    """Return an official ramp model of noise with lines, rows and reference pixels of their own."""
+    """Return an official ramp model of noise with lines, rows and reference pixels of their own.
+
+    Values are whole numbers, as of a converter: that a sample equals the mean of its groups, which
+    the method takes for "not read", then does not hang on rounding.
+    """
     random = np.random.default_rng(seed)
     shape = (ints, groups, ROWS, LINES)
     data = random.standard_normal(shape, dtype=np.float32) * 5 + 20
     data += random.normal(0, 4, (ints, groups, 1, LINES)).astype(np.float32)
     data += random.normal(0, 2, (ROWS, 1)).astype(np.float32)
     data += np.arange(groups, dtype=np.float32)[:, None, None] * 30
+    np.rint(data, out=data)
     # Unread or lost values are exactly zero, in every group.
     data[:, :, random.random((ROWS, LINES)) < 0.002] = 0
     model = datamodels.RampModel()

@@ -20,6 +20,7 @@ from jwgpu.simulate.keywords import exposure_type
 from jwgpu.simulate.readout import READ_PATTERNS, frame_time
 from jwgpu.simulate.response import forward_coefficients, inverse_coefficients
 from jwgpu.simulate.settings import Settings
+from jwgpu.simulate.stripes import StripedWindow, window_for
 from jwgpu.simulate.subarrays import subarrays
 from jwgpu.simulate.writing import quiet_models, save_reproducibly
 
@@ -229,6 +230,7 @@ def _write_sirs_kernels(settings: Settings, path: Path) -> None:
         "meta": {
             "telescope": "JWST",
             "reftype": "sirskernel",
+            "model_type": "SIRSKernelModel",
             "author": "jwgpu",
             "pedigree": "SIMULATION",
             "description": f"Simulated sirskernel of {settings.camera.name}",
@@ -356,21 +358,29 @@ def write_references(
                 "from: " + ", ".join(known)
             )
     window, label = settings.place, settings.place.name
+    stripes = window if isinstance(window, StripedWindow) else None
     if full_frame_references:
         # Times and brightnesses stay those of the exposure; only the window grows.
         window = replace(full_frame(settings.camera), name="GENERIC")
         label = window.name
     elif settings.window is not None:
         label += "_" + "_".join(str(number) for number in settings.window)
-    recipe = _Recipe(
-        settings,
-        window,
-        detector_maps(settings, window),
-        inverse_linearity,
-        ipc_per_pixel,
-        dark_frames or settings.total_frames,
-        average_dark_current,
-    )
+
+    def recipe_for(reftype: str) -> _Recipe:
+        place = window if stripes is None else window_for(reftype, stripes, window)
+        return _Recipe(
+            settings,
+            place,
+            detector_maps(settings, place),
+            inverse_linearity,
+            ipc_per_pixel,
+            dark_frames or settings.total_frames,
+            average_dark_current,
+        )
+
+    recipes = dict.fromkeys(wanted, recipe_for("mask"))
+    if stripes is not None and "dark" in recipes:
+        recipes["dark"] = recipe_for("dark")
     detector, pattern = settings.camera, settings.pattern
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -383,7 +393,8 @@ def write_references(
             written[reftype] = path.with_suffix(".asdf")
             _write_sirs_kernels(settings, written[reftype])
             continue
+        recipe = recipes[reftype]
         with quiet_models(), _MAKERS[reftype](recipe, datamodels) as model:
-            _describe(model, reftype, settings, window)
+            _describe(model, reftype, settings, recipe.window)
             save_reproducibly(model, path)
     return written

@@ -244,7 +244,10 @@ def _is_high(values: Array, sigma: float) -> Array:
 
     Clipped are those beyond `sigma` standard deviations from the median, for up to five rounds.
     """
-    finite = kept = values[np.isfinite(values)]
+    # Single precision, and limits rounded to it: so do the official package and astropy.
+    values = values.astype(np.float32)
+    finite = values[np.isfinite(values)]
+    kept = finite.astype(np.float64)
     for _ in range(_CLIPPING_ROUNDS):
         if kept.size == 0:
             return np.zeros(values.shape, bool)
@@ -254,7 +257,8 @@ def _is_high(values: Array, sigma: float) -> Array:
         if kept.size in (0, before):
             break
     # The last limits hold for all values, also for those that were clipped before.
-    kept = finite[(finite >= centre - reach) & (finite <= centre + reach)]
+    low, high = np.float32(centre - reach), np.float32(centre + reach)
+    kept = finite[(finite >= low) & (finite <= high)]
     if kept.size == 0:
         return np.zeros(values.shape, bool)
     return values - kept.mean() > sigma * kept.std()
