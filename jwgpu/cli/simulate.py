@@ -20,6 +20,7 @@ HELP: dict[str, str] = {
     "detector": "detector [the instrument's first]",
     "subarray": "name of a subarray, or FULL",
     "window": "first column and row (from 1), columns and rows of a free-form window",
+    "stripes": "MSTR_RD1, SK1, RD2, SK2, RPT, ILV, SSTR_STP, NST of a readout in stripes",
     "readpatt": "read pattern [the instrument's fast one]",
     "ngroups": "groups in an integration",
     "nints": "integrations",

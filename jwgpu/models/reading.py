@@ -13,6 +13,7 @@ from jwgpu.errors import InputError
 from jwgpu.models.fits_arrays import FitsFile
 from jwgpu.models.ramp import Ramp, StoredArray
 from jwgpu.models.rates import Rates
+from jwgpu.models.stripes import count_superstripes
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +75,8 @@ def read_ramp(path: str | Path, model: Any = None, threads: int = 1) -> Ramp:
             if found is None or not found.shape:
                 arrays[attribute] = None
                 continue
-            if len(found.shape) != axes:
+            # In superstripes, each stripe has flags of its own.
+            if len(found.shape) not in ((2, 3) if attribute == "pixeldq" else (axes,)):
                 raise InputError(_wrong_axes(name, extension, found.shape, axes))
             if attribute == "refout":
                 arrays[attribute] = StoredArray(name, extension, dtype)
@@ -105,7 +107,7 @@ def read_metadata(path: str | Path, model_class: Any = None) -> Any:
     from astropy.io import fits
     from stdatamodels.jwst import datamodels
 
-    model_class = model_class or datamodels.RampModel
+    given, model_class = model_class, model_class or datamodels.RampModel
     try:
         with fits.open(path, memmap=True) as file, warnings.catch_warnings():
             # A header out of its schema is reported by the checks here, once and in one line.
@@ -114,7 +116,7 @@ def read_metadata(path: str | Path, model_class: Any = None) -> Any:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: its metadata cannot be read ({_one_line(error)})") from error
     forget_arrays(model)
-    return model
+    return model if given else _of_its_class(model)
 
 
 def forget_arrays(model: Any) -> None:
@@ -143,7 +145,10 @@ def ramp_of(model: Any, name: str = "") -> Ramp:
 
 
 def model_of(ramp: Ramp) -> Any:
-    """Return `ramp` as an official `RampModel` that shares its arrays, which are on the host."""
+    """Return `ramp` as an official model that shares its arrays, which are on the host.
+
+    It is a `RampModel`, for superstripes a `SuperstripeRampModel`.
+    """
     model = ramp.model
     for attribute, *_ in _RAMP_ARRAYS:
         value = getattr(ramp, attribute)
@@ -183,28 +188,42 @@ def complete(ramp: Ramp, name: str) -> None:
         raise InputError(f"{name}: SCI is empty, of shape {ramp.data.shape} {_AXES}")
     if ramp.groupdq is None or ramp.groupdq.shape != ramp.data.shape:
         ramp.groupdq = np.zeros(ramp.data.shape, np.uint8)
-    if ramp.pixeldq is None or ramp.pixeldq.shape != ramp.image_shape:
-        ramp.pixeldq = np.zeros(ramp.image_shape, np.uint32)
+    stripes = count_superstripes(ramp.meta)
+    if stripes and ramp.data.shape[0] % stripes:
+        raise InputError(
+            f"{name}: {ramp.data.shape[0]} integrations are not whole sets of {stripes} "
+            "superstripes; correct SSTR_NST"
+        )
+    shape = (stripes, *ramp.image_shape) if stripes else ramp.image_shape
+    if ramp.pixeldq is None or ramp.pixeldq.shape != shape:
+        ramp.pixeldq = np.zeros(shape, np.uint32)
     if not any(np.isfinite(group).any() for integration in ramp.data for group in integration):
         raise InputError(f"{name}: SCI holds no finite value; there is nothing to calibrate")
 
 
 def _as_ramp_model(model: Any) -> tuple[Any, dict[str, Any]]:
-    """Return `model` as a `RampModel`, and its arrays with the dtypes of a `Ramp`."""
-    from stdatamodels.jwst import datamodels
-
+    """Return `model` as a model of ramps, and its arrays with the dtypes of a `Ramp`."""
     arrays: dict[str, Any] = {}
     for attribute, _, dtype, _ in _RAMP_ARRAYS:
         value = model[attribute] if attribute in model.instance else None
         arrays[attribute] = None if value is None else np.ascontiguousarray(value, dtype)
-    if type(model) is not datamodels.RampModel:
-        ramp_model = datamodels.RampModel()
-        ramp_model.update(model)
-        for table in ("group", "int_times"):
-            if table in model.instance:
-                setattr(ramp_model, table, model[table])
-        model = ramp_model
-    return model, arrays
+    return _of_its_class(model), arrays
+
+
+def _of_its_class(model: Any) -> Any:
+    """Return a model without arrays as a `RampModel`, for superstripes a `SuperstripeRampModel`."""
+    from stdatamodels.jwst import datamodels
+
+    has_stripes = count_superstripes(model.meta) > 0
+    wanted = datamodels.SuperstripeRampModel if has_stripes else datamodels.RampModel
+    if type(model) is wanted:
+        return model
+    ramp_model = wanted()
+    ramp_model.update(model)
+    for table in ("group", "int_times", "int_times_stripe"):
+        if table in model.instance:
+            setattr(ramp_model, table, model[table])
+    return ramp_model
 
 
 def _without_pixels(hdu: Any) -> Any:

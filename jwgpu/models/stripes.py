@@ -192,10 +192,10 @@ class StripedReadout:
 
 def is_striped(meta: Any) -> bool:
     """Tell whether an exposure was read in stripes; `meta` is its metadata tree."""
-    return _number(meta, "first_lines") is not None or superstripes(meta) > 0
+    return _number(meta, "first_lines") is not None or count_superstripes(meta) > 0
 
 
-def superstripes(meta: Any) -> int:
+def count_superstripes(meta: Any) -> int:
     """Return how many superstripes an exposure has, 0 for none; `meta` is its metadata tree."""
     return int(_number(meta, "n_superstripes") or 0)
 
@@ -236,7 +236,7 @@ def striped_readout(meta: Any) -> StripedReadout | None:
         **counts,
         repeats=repeats,
         interleaves=interleaves,
-        slow_start=_first_line(start, slow_axis, str(_value(meta, "subarray.name"))),
+        slow_start=first_line(start, slow_axis, str(_value(meta, "subarray.name"))),
         slow_size=size,
         fast_axis=int(fast_axis),
         slow_axis=slow_axis,
@@ -245,7 +245,7 @@ def striped_readout(meta: Any) -> StripedReadout | None:
     return readout
 
 
-def _first_line(start: int, slow_axis: int, subarray: str) -> int:
+def first_line(start: int, slow_axis: int, subarray: str) -> int:
     """Return the first line read, from 0; the keyword counts as images are stored, from 1."""
     if "DHS" in subarray.upper():
         return 0  # whatever the keyword says: early exposures have it wrong

@@ -16,7 +16,13 @@ import numpy as np
 from jwgpu.backends import namespace_of
 from jwgpu.models.flags import REFERENCE_PIXEL
 from jwgpu.models.ramp import Ramp
-from jwgpu.models.stripes import DETECTOR_SIZE, KEYWORDS, StripedReadout, striped_readout
+from jwgpu.models.stripes import (
+    DETECTOR_SIZE,
+    KEYWORDS,
+    StripedReadout,
+    count_superstripes,
+    striped_readout,
+)
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +58,7 @@ def collate(ramp: Ramp) -> None:
     if readout is None or not readout.n_superstripes:
         return
     log.info("putting %d superstripes together", readout.n_superstripes)
-    lines = _lines_of(readout, str(ramp.meta.subarray.name))
+    lines = lines_together(readout, str(ramp.meta.subarray.name))
     n_reads = max(len(blocks) for blocks in readout.blocks)
     read_times = _read_times(ramp.meta, readout) if n_reads > 1 else None
     _collate_arrays(ramp, readout, lines, n_reads)
@@ -61,7 +67,39 @@ def collate(ramp: Ramp) -> None:
         ramp.meta.exposure.read_times = read_times
 
 
-def _lines_of(readout: StripedReadout, subarray: str) -> slice:
+def take_stripe(ramp: Ramp, number: int) -> Ramp:
+    """Return one superstripe of an exposure as an exposure of its own, contiguous.
+
+    Parameters
+    ----------
+    ramp : Ramp
+        (ints * stripes, groups, y, x), its ``pixeldq`` (stripes, y, x).
+    number : int
+        Which, from 0.
+    """
+    xp = namespace_of(ramp.data)
+    mine = slice(number, None, count_superstripes(ramp.meta))
+    zeroframe = None if ramp.zeroframe is None else xp.ascontiguousarray(ramp.zeroframe[mine])
+    return Ramp(
+        data=xp.ascontiguousarray(ramp.data[mine]),
+        groupdq=xp.ascontiguousarray(ramp.groupdq[mine]),
+        pixeldq=xp.ascontiguousarray(ramp.pixeldq[number]),
+        model=ramp.model,
+        zeroframe=zeroframe,
+    )
+
+
+def put_stripe(ramp: Ramp, number: int, stripe: Ramp) -> None:
+    """Write a superstripe back into the exposure that `take_stripe` took it from."""
+    mine = slice(number, None, count_superstripes(ramp.meta))
+    ramp.data[mine] = stripe.data
+    ramp.groupdq[mine] = stripe.groupdq
+    ramp.pixeldq[number] = stripe.pixeldq
+    if ramp.zeroframe is not None:
+        ramp.zeroframe[mine] = stripe.zeroframe
+
+
+def lines_together(readout: StripedReadout, subarray: str) -> slice:
     """Return the lines of the detector, in the order of readout, that the images shall have."""
     if subarray in _WHOLE:
         return slice(0, DETECTOR_SIZE)

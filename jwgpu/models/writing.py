@@ -103,8 +103,9 @@ def describe_rateints(ramp: Ramp, rateints: Rates) -> None:
     from stdatamodels.jwst import datamodels
 
     rateints.model = _description(datamodels.CubeModel(), ramp)
-    if "int_times" in ramp.model.instance:
-        rateints.model.int_times = ramp.model.int_times
+    for table in ("int_times", "int_times_stripe"):
+        if table in ramp.model.instance:
+            setattr(rateints.model, table, ramp.model[table])
 
 
 def fitopt_model(ramp: Ramp, output: RampFitOutput) -> Any:

@@ -9,12 +9,26 @@ the official package, which arranges all types but DARK and IPC, though; those i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import fields, replace
+from typing import Any, TypeVar
 
 from jwgpu.errors import ReferenceFileError
 from jwgpu.models.stripes import DETECTOR_SIZE, StripedReadout
 from jwgpu.references.cut import covered_by
 from jwgpu.references.exposure import Exposure, Region
+from jwgpu.references.types import Reference
+
+AnyReference = TypeVar("AnyReference", bound=Reference)
+
+
+def of_stripe(reference: AnyReference, number: int, n_stripes: int) -> AnyReference:
+    """Return the reference of one superstripe; those that are the same for all stay as they are."""
+    parts = {}
+    for field in fields(reference):
+        value = getattr(reference, field.name)
+        if hasattr(value, "shape") and value.ndim > 2 and value.shape[0] == n_stripes:
+            parts[field.name] = value[number, ...]
+    return replace(reference, **parts)
 
 
 def cut_to_stripes(

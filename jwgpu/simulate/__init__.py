@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jwgpu.simulate.exposure import Simulation, Truth, simulate_exposure
+from jwgpu.simulate.exposure import Simulation, Truth
 from jwgpu.simulate.references import write_references
 from jwgpu.simulate.settings import Settings
+from jwgpu.simulate.superstripes import simulate_exposure
 from jwgpu.simulate.writing import write_exposure
 
 __all__ = [

@@ -30,6 +30,7 @@ from jwgpu.simulate.scene import (
     share_with_neighbours,
 )
 from jwgpu.simulate.settings import Settings
+from jwgpu.simulate.stripes import StripedWindow, cut_out, striped_rates, whole_window
 
 # Pixels of a block of rows: small enough to stay in the processor's cache.
 _BLOCK_PIXELS = 32768
@@ -121,7 +122,11 @@ class _Readout:
         self.settings = settings
         self.maps: DetectorMaps = detector_maps(settings)
         well = full_well(settings.camera)
-        rate = count_rates(settings, self.maps)
+        if isinstance(settings.place, StripedWindow):
+            whole = whole_window(settings.place)
+            rate = cut_out(striped_rates(settings), whole, settings.place)
+        else:
+            rate = count_rates(settings, self.maps)
         self.rate = rate / self.maps.gain
         blurred = share_with_neighbours(rate, settings.ipc)
         blurred[self.maps.efficiency == 0.0] = 0.0

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from jwgpu.kernels.irs2.layout import REFERENCE_RUN, SCIENCE_RUN
+from jwgpu.models.stripes import KEYWORDS as STRIPE_KEYWORDS
 from jwgpu.simulate.geometry import Detector
 from jwgpu.simulate.settings import Settings
 
@@ -169,6 +170,9 @@ def subarray_keywords(settings: Settings) -> dict[str, Any]:
         "fastaxis": detector.fast_axis,
         "slowaxis": detector.slow_axis,
     }
+    if settings.stripes is not None:
+        places = (place for _, place in STRIPE_KEYWORDS.values())
+        found.update(zip(places, settings.stripes, strict=True))
     return {f"meta.subarray.{name}": value for name, value in found.items()}
 
 

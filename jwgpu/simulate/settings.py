@@ -13,6 +13,7 @@ from jwgpu.simulate.readout import (
     ReadPattern,
     frame_time,
 )
+from jwgpu.simulate.stripes import Numbers, striped_window
 from jwgpu.simulate.subarrays import find_detector, free_window, named_window
 
 _DEFAULT_DETECTOR = {
@@ -40,6 +41,10 @@ class Settings:
     window : tuple of int, optional
         First column and row (from 1), columns and rows of a free-form window instead; SUBARRAY
         then says `subarray` if that is not FULL.
+    stripes : tuple of int, optional
+        Read the window in stripes: MSTR_RD1, MSTR_SK1, MSTR_RD2, MSTR_SK2, MSTR_RPT, MSTR_ILV,
+        SSTR_STP, SSTR_NST. `window` then is what the keywords of the subarray say; `nints` counts
+        whole sets of superstripes.
     readpatt : str, optional
         Read pattern; by default the instrument's fast one.
     ngroups, nints : int
@@ -99,6 +104,7 @@ class Settings:
     detector: str | None = None
     subarray: str = "FULL"
     window: tuple[int, int, int, int] | None = None
+    stripes: Numbers | None = None
     readpatt: str | None = None
     ngroups: int = 10
     nints: int = 1
@@ -156,6 +162,10 @@ class Settings:
     @cached_property
     def place(self) -> Window:
         """The part of the detector that is read."""
+        if self.stripes is not None:
+            if self.window is None:
+                raise ParameterError("stripes need a window: what SUBSTRT1 to SUBSIZE2 say")
+            return striped_window(self.camera, self.window, self.subarray, self.stripes)
         if self.window is None:
             return named_window(self.camera, self.subarray)
         return free_window(

@@ -15,14 +15,17 @@ import typing
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import stpipe
 
-from jwgpu.errors import ReferenceFileError
+from jwgpu.errors import InputError, ReferenceFileError
 from jwgpu.models import reading, writing
 from jwgpu.models.ramp import Ramp
 from jwgpu.models.rates import Rates
+from jwgpu.models.stripes import count_superstripes
+from jwgpu.models.superstripes import put_stripe, take_stripe
+from jwgpu.references.stripes import of_stripe
 from jwgpu.runner.session import Session
 from jwgpu.steps import provenance
 from jwgpu.steps.parameters import Parameter, param, spec_of
@@ -123,6 +126,10 @@ class CalibrationStep(stpipe.Step):
         """Do the science of this step on an exposure, in place; a subclass names its references."""
         raise NotImplementedError
 
+    def correct_all(self, exposure: Any, references: dict[str, Any]) -> Any:
+        """Call `correct` on an exposure, or on each of its parts."""
+        return self.correct(exposure, **references)
+
     def applies_to(self, exposure: Any) -> None:
         """Raise `SkipStep` or `NotYetError` where references need not be looked for."""
 
@@ -145,7 +152,7 @@ class CalibrationStep(stpipe.Step):
         try:
             self.applies_to(exposure)
             used = self._load_references(exposure)
-            result = self.correct(exposure, **used)
+            result = self.correct_all(exposure, used)
             status = "COMPLETE"
         except SkipStep as reason:
             log.info("%s is skipped: %s", self.class_alias, reason)
@@ -307,6 +314,40 @@ class CalibrationStep(stpipe.Step):
 
 class RampStep(CalibrationStep):
     """A step that changes the ramps of an exposure in place."""
+
+    #: What the step does with superstripes, which refpix puts together: they are ``refused``, taken
+    #: ``each`` by itself, or all ``together``.
+    superstripes: ClassVar[Literal["refused", "each", "together"]] = "refused"
+
+    def apply(self, exposure: Ramp) -> Any:
+        """Run this step on ramps in memory; see `CalibrationStep.apply`.
+
+        Raises
+        ------
+        InputError
+            If they are still in superstripes, and this step needs images of the detector.
+        """
+        if self.superstripes == "refused" and count_superstripes(exposure.meta):
+            raise InputError(
+                f"{exposure.meta.filename}: it was read in superstripes, which refpix puts "
+                f"together: {self.class_alias} needs it to run before, do not skip it"
+            )
+        return super().apply(exposure)
+
+    def correct_all(self, exposure: Ramp, references: dict[str, Any]) -> Any:
+        """Call `correct` on the exposure, or on each of its superstripes."""
+        n = count_superstripes(exposure.meta) if self.superstripes == "each" else 0
+        if not n:
+            return self.correct(exposure, **references)
+        for number in range(n):
+            stripe = take_stripe(exposure, number)
+            own = {
+                reftype: reference and of_stripe(reference, number, n)
+                for reftype, reference in references.items()
+            }
+            self.correct(stripe, **own)
+            put_stripe(exposure, number, stripe)
+        return None
 
     def open(self, source: Any) -> Ramp:
         """Open a file, or wrap an official data model, as a `Ramp`."""

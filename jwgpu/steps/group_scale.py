@@ -19,6 +19,7 @@ class GroupScaleStep(RampStep):
 
     class_alias = "group_scale"
     cut = PIXELS
+    superstripes = "together"
 
     def correct(self, ramp: Ramp) -> None:
         """Multiply the samples by FRMDIVSR / NFRAMES.

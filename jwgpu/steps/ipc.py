@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from jwgpu.errors import ReferenceFileError
 from jwgpu.kernels.ipc import deconvolve
 from jwgpu.models.ramp import Ramp
+from jwgpu.models.stripes import is_striped
 from jwgpu.references.types import IpcReference
-from jwgpu.steps.base import INTEGRATIONS, RampStep
-from jwgpu.steps.readout import is_interleaved, layout_of, refuse_stripes
+from jwgpu.steps.base import INTEGRATIONS, RampStep, SkipStep
+from jwgpu.steps.readout import is_interleaved, layout_of
+
+log = logging.getLogger(__name__)
 
 REFERENCE_BORDER = 4  # pixels, on every side of a near-infrared detector, left and right of MIRI's
 NEAR_INFRARED_SIDE = 2048  # pixels
@@ -22,10 +26,19 @@ class IPCStep(RampStep):
 
     class_alias = "ipc"
     cut = INTEGRATIONS
+    superstripes = "each"
 
     def applies_to(self, exposure: Ramp) -> None:
-        """Raise `NotYetError` for striped readouts."""
-        refuse_stripes(self.class_alias, exposure)
+        """Raise `SkipStep` where stripes begin so that there seem to be reference pixels only.
+
+        The start of a mirrored axis is counted otherwise for stripes than for other subarrays; the
+        official package ends there.
+        """
+        bottom, top, left, right = reference_borders(exposure.meta)
+        rows, columns = exposure.image_shape
+        if is_striped(exposure.meta) and (bottom + top > rows or left + right > columns):
+            log.warning("%s: ipc is not for this readout in stripes", exposure.meta.filename)
+            raise SkipStep("the borders of reference pixels are not known for these stripes")
 
     def correct(self, ramp: Ramp, ipc: IpcReference) -> None:
         """Convolve; reference pixels neither change nor take part.

@@ -7,7 +7,7 @@ import warnings
 from typing import Any
 
 from jwgpu.backends import namespace_of
-from jwgpu.errors import InputError, NotYetError
+from jwgpu.errors import InputError
 from jwgpu.kernels.jump import JumpCount, JumpSettings, find_jumps
 from jwgpu.kernels.large_events import (
     ShowerSettings,
@@ -103,24 +103,18 @@ class JumpStep(RampStep):
     )
 
     def applies_to(self, ramp: Ramp) -> None:
-        """Refuse what is not there yet, and ramps without two differences.
+        """Refuse ramps without two differences.
+
+        Groups count as evenly spaced, also where ``read_times`` say otherwise, as in jwst 3.0.
 
         Raises
         ------
         SkipStep
             If there are two groups or fewer.
-        NotYetError
-            If the groups are not evenly spaced.
         """
         n_groups = ramp.data.shape[1]
         if n_groups <= 2:
             raise SkipStep(f"{n_groups} groups are too few to find jumps")
-        read_times = getattr(ramp.meta.exposure, "read_times", None)
-        is_striped = (getattr(ramp.meta.subarray, "num_superstripe", None) or 0) > 0
-        if is_striped or (read_times is not None and len(read_times) > 0):
-            raise NotYetError(
-                "jump cannot treat multistripe exposures yet: use --steps.jump.skip=true"
-            )
 
     def correct(self, ramp: Ramp, gain: GainReference, readnoise: ReadNoiseReference) -> None:
         """Flag jumps in ``groupdq``, and pixels without a gain in ``pixeldq``.

@@ -22,7 +22,7 @@ class LinearityStep(RampStep):
     cut = PIXELS
 
     def applies_to(self, exposure: Ramp) -> None:
-        """Raise for striped readouts, and for IRS2 with reference pixels still in the images."""
+        """Raise for IRS2 with reference pixels still in the images."""
         refuse_special_readout(self.class_alias, exposure)
 
     def correct(self, ramp: Ramp, linearity: LinearityReference) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jwgpu.backends import namespace_of
-from jwgpu.errors import InputError, NotYetError
+from jwgpu.errors import InputError
 from jwgpu.kernels.irs2.layout import (
     LINES,
     REFERENCE_RUN,
@@ -20,7 +20,7 @@ LONGEST_SIDE = 2048  # pixels; only NIRSpec's IRS2, with its interleaved referen
 
 
 def refuse_special_readout(step: str, ramp: Ramp) -> None:
-    """Raise for readouts whose image is not a plain window of the detector.
+    """Raise for readouts whose images have more than the pixels of the detector.
 
     Parameters
     ----------
@@ -33,25 +33,11 @@ def refuse_special_readout(step: str, ramp: Ramp) -> None:
     ------
     InputError
         For NIRSpec's IRS2 readout with the reference pixels still among the others.
-    NotYetError
-        For readout in several stripes.
     """
-    refuse_stripes(step, ramp)
     if is_interleaved(ramp):
         raise InputError(
             f"{ramp.meta.filename}: {step} needs images without the interleaved reference pixels "
             "of IRS2: run refpix before, without preserve_irs2_refpix"
-        )
-
-
-def refuse_stripes(step: str, ramp: Ramp) -> None:
-    """Raise `NotYetError` for readout in several stripes."""
-    subarray = ramp.meta.subarray
-    has_stripes = getattr(subarray, "multistripe_reads1", None) is not None
-    if has_stripes or (getattr(subarray, "num_superstripe", None) or 0) > 0:
-        raise NotYetError(
-            f"{step} cannot treat a readout in several stripes yet: "
-            f"use the official package for it, or --steps.{step}.skip=true"
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any, ClassVar
 
-from jwgpu.errors import InputError, NotYetError
+from jwgpu.errors import InputError
 from jwgpu.kernels.reference_pixels import subtract_drift, subtract_drift_from_differences
 from jwgpu.kernels.reference_pixels.layout import (
     DETECTOR_SIZE,
@@ -14,10 +14,13 @@ from jwgpu.kernels.reference_pixels.layout import (
     four_amplifier_layout,
     mid_infrared_sections,
     single_amplifier_layout,
+    striped_layout,
 )
 from jwgpu.kernels.sirs import convolution_kernels, subtract_template
 from jwgpu.models.flags import DO_NOT_USE, REFERENCE_PIXEL
 from jwgpu.models.ramp import Ramp
+from jwgpu.models.stripes import is_striped
+from jwgpu.models.superstripes import collate
 from jwgpu.references.types import RefPixReference, SirsKernelReference
 from jwgpu.steps import irs2
 from jwgpu.steps.base import INTEGRATIONS, RampStep, SkipStep, param
@@ -36,6 +39,7 @@ class RefPixStep(RampStep):
 
     class_alias = "refpix"
     cut = INTEGRATIONS
+    superstripes = "together"
     # Only what the exposure's mode needs is looked for, see `needed_references`.
     reference_file_types: ClassVar = ["refpix", "sirskernel"]
 
@@ -59,10 +63,6 @@ class RefPixStep(RampStep):
     halfwidth: int = param(30, help="sirs: half the width of the convolution kernel")
     siglimit: float = param(3.0, help="sigmas beyond which a reference pixel is clipped")
 
-    def applies_to(self, exposure: Ramp) -> None:
-        """Raise `NotYetError` for multistripe subarrays."""
-        _refuse_stripes(exposure.meta.subarray)
-
     def needed_references(self, meta: Any, shape: tuple[int, ...] = ()) -> dict[str, type]:
         """Return REFPIX for IRS2, SIRSKERNEL for full frames with the algorithm ``sirs``."""
         needed = ""
@@ -78,7 +78,7 @@ class RefPixStep(RampStep):
         refpix: RefPixReference | None = None,
         sirskernel: SirsKernelReference | None = None,
     ) -> None:
-        """Correct the groups, and the zero frames alike.
+        """Correct the groups, and the zero frames alike; put superstripes together.
 
         Flags stay as they are, except with IRS2. Without usable reference pixels nothing is
         subtracted and the status is still COMPLETE, as in jwst 3.0 (its documents say SKIPPED).
@@ -100,11 +100,7 @@ class RefPixStep(RampStep):
             reference.
         InputError
             If the keywords of the subarray are missing or do not fit the image.
-        NotYetError
-            For multistripe subarrays.
         """
-        _refuse_stripes(ramp.meta.subarray)
-        rows, columns = ramp.image_shape
         if str(ramp.meta.instrument.name).upper() == "MIRI":
             self._correct_mid_infrared(ramp)
             return
@@ -115,7 +111,12 @@ class RefPixStep(RampStep):
         layout = self._layout(ramp, with_sides=kernels is None)
         if layout.pixels.size == 0 and layout.side_pixels.size == 0 and kernels is None:
             log.warning("there are no good reference pixels: nothing is subtracted")
-            return
+        else:
+            self._subtract_from_all(ramp, layout, kernels)
+        collate(ramp)
+
+    def _subtract_from_all(self, ramp: Ramp, layout: NearInfraredLayout, kernels: Any) -> None:
+        rows, columns = ramp.image_shape
         self._subtract(ramp, ramp.data.reshape(-1, rows, columns), layout, kernels)
         if ramp.zeroframe is not None and ramp.meta.exposure.zero_frame:
             is_empty = ramp.zeroframe == 0.0
@@ -160,8 +161,10 @@ class RefPixStep(RampStep):
 
     def _layout(self, ramp: Ramp, *, with_sides: bool) -> NearInfraredLayout:
         """Return where the reference pixels of a near-infrared exposure are."""
-        place = _placement(ramp)
         is_full_frame = ramp.image_shape == (DETECTOR_SIZE, DETECTOR_SIZE)
+        if is_striped(ramp.meta) and not is_full_frame:
+            return self._layout_of_stripes(ramp)
+        place = _placement(ramp)
         if is_full_frame or ramp.meta.exposure.noutputs == 4:
             good = (ramp.pixeldq & DO_NOT_USE) == 0
             use_sides = self.use_side_ref_pixels and with_sides
@@ -176,6 +179,21 @@ class RefPixStep(RampStep):
         return single_amplifier_layout(
             flags == REFERENCE_PIXEL, place, odd_even=self.odd_even_columns
         )
+
+    def _layout_of_stripes(self, ramp: Ramp) -> NearInfraredLayout:
+        # Parity: in all superstripes the reference pixels that are good are those of the first
+        # one. The official package means to take each one's own, but counts them wrongly.
+        flags = ramp.pixeldq[0] if ramp.pixeldq.ndim == 3 else ramp.pixeldq
+        subarray = ramp.meta.subarray
+        place = Placement(*ramp.image_shape, 0, 0, subarray.fastaxis, subarray.slowaxis)
+        start = (subarray.xstart if place.fast_along_x else subarray.ystart) - 1
+        if start < 0 or start + place.n_fast > DETECTOR_SIZE:
+            raise InputError(
+                f"{ramp.meta.filename}: lines of {place.n_fast} pixels from {start + 1} on are not "
+                "within the detector: correct SUBSTRT1, SUBSTRT2"
+            )
+        usable = (flags & (REFERENCE_PIXEL | DO_NOT_USE)) == REFERENCE_PIXEL
+        return striped_layout(usable, place, start, odd_even=self.odd_even_columns)
 
     def _subtract(self, ramp: Ramp, images: Any, layout: NearInfraredLayout, kernels: Any) -> None:
         subtract_drift(images, layout, self.siglimit, self.side_smoothing_length, self.side_gain)
@@ -198,14 +216,6 @@ class RefPixStep(RampStep):
             return None
         return convolution_kernels(
             sirskernel.gamma, sirskernel.zeta, float(self.gaussmooth), int(self.halfwidth)
-        )
-
-
-def _refuse_stripes(subarray: Any) -> None:
-    is_multistripe = getattr(subarray, "multistripe_reads1", None) is not None
-    if is_multistripe or (getattr(subarray, "num_superstripe", None) or 0) > 0:
-        raise NotYetError(
-            "refpix cannot correct multistripe subarrays yet: use --steps.refpix.skip=true"
         )
 
 

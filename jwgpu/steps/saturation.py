@@ -12,7 +12,7 @@ from jwgpu.models.flags import NO_SAT_CHECK
 from jwgpu.models.ramp import Ramp
 from jwgpu.references.types import SaturationReference, SuperBiasReference
 from jwgpu.steps.base import INTEGRATIONS, RampStep, param
-from jwgpu.steps.readout import is_interleaved, layout_of, refuse_stripes
+from jwgpu.steps.readout import is_interleaved, layout_of
 
 log = logging.getLogger(__name__)
 
@@ -22,15 +22,12 @@ class SaturationStep(RampStep):
 
     class_alias = "saturation"
     cut = INTEGRATIONS
+    superstripes = "each"
 
     n_pix_grow_sat: int = param(1, help="Layers of neighbours to flag around a saturated pixel")
     use_readpatt: bool = param(
         True, help="Look for saturation within groups that are the mean of several frames"
     )
-
-    def applies_to(self, exposure: Ramp) -> None:
-        """Raise `NotYetError` for striped readouts."""
-        refuse_stripes(self.class_alias, exposure)
 
     def correct(
         self, ramp: Ramp, saturation: SaturationReference, superbias: SuperBiasReference | None

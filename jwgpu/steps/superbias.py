@@ -15,6 +15,7 @@ class SuperBiasStep(RampStep):
 
     class_alias = "superbias"
     cut = PIXELS
+    superstripes = "each"
 
     def correct(self, ramp: Ramp, superbias: SuperBiasReference) -> None:
         """Subtract the bias; a pixel whose bias is NaN keeps its samples.

@@ -202,6 +202,42 @@ def single_amplifier_layout(
     return _layout([sets], section, _no_side_pixels(xp), placement)
 
 
+def striped_layout(
+    usable: Array, placement: Placement, fast_start: int, *, odd_even: bool
+) -> NearInfraredLayout:
+    """Return the layout of an image that was read in stripes.
+
+    Its reference pixels count wherever they are, each for its amplifier. As in the official
+    package, an amplifier that lacks good ones for its odd or its even columns gets no offset at
+    all, columns are odd or even by their place in the image, and a start of the subarray that is
+    mirrored counts from the wrong end.
+
+    Parameters
+    ----------
+    usable : array, (y, x) bool
+        Good reference pixels (with REFERENCE_PIXEL, without DO_NOT_USE).
+    placement : Placement
+        How the image lies; where it starts does not matter.
+    fast_start : int
+        Place of the first pixel of a line among those of the detector, from 0.
+    odd_even : bool
+        Whether odd and even columns are sections of their own.
+    """
+    xp = namespace_of(usable)
+    slow, fast = xp.nonzero(placement.in_detector_frame(usable))
+    pixels = placement.flat_index(slow, fast)
+    parities = 2 if odd_even else 1
+    place = xp.arange(placement.n_fast)
+    section = (place + fast_start) // (DETECTOR_SIZE // AMPLIFIERS) * parities + place % parities
+    sets = []
+    for amplifier in range(AMPLIFIERS):
+        first = amplifier * parities
+        found = [pixels[section[fast] == first + parity] for parity in range(parities)]
+        complete = all(one.size for one in found)
+        sets.extend(found if complete else [pixels[:0]] * parities)
+    return _layout([sets], section, _no_side_pixels(xp), placement)
+
+
 def mid_infrared_sections(usable: Array, *, odd_even: bool) -> Sections | None:
     """Return the sections of a full-frame MIRI image, or None if one lacks good reference pixels.
 
