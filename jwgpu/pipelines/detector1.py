@@ -6,10 +6,11 @@ import logging
 from pathlib import Path
 from typing import Any, ClassVar
 
-from jwgpu.errors import NoScienceDataError, NotYetError
+from jwgpu.errors import NoScienceDataError
 from jwgpu.models import reading, writing
 from jwgpu.models.ramp import Ramp
 from jwgpu.models.rates import Rates
+from jwgpu.models.stripes import striped_readout
 from jwgpu.pipelines.base import CalibrationPipeline
 from jwgpu.steps import provenance
 from jwgpu.steps.base import param
@@ -202,16 +203,12 @@ def check_exposure(meta: Any, name: str) -> None:
     ------
     NoScienceDataError
         If it is an exposure of the guider.
-    NotYetError
-        If its readout is one that jwgpu does not have yet.
+    InputError
+        If it was read in stripes, and its keywords do not say how.
     """
     if meta.exposure.type in _GUIDER_TYPES:
         raise NoScienceDataError(
             f"{name}: detector1 does not take guider exposures ({meta.exposure.type}); "
             "calibrate them with the official package's calwebb_guider"
         )
-    if meta.subarray.multistripe_reads1 is not None or (meta.subarray.num_superstripe or 0) > 0:
-        raise NotYetError(
-            f"{name}: jwgpu does not have multistripe readouts ({meta.subarray.name}) yet; "
-            "calibrate this exposure with the official package"
-        )
+    striped_readout(meta)
