@@ -25,11 +25,12 @@ class DQInitStep(RampStep):
 
     class_alias = "dq_init"
     cut = PIXELS
+    superstripes = "each"
 
     user_supplied_dq: str | None = param(None, help="FITS file of flags to add to the mask's")
 
     def applies_to(self, exposure: Ramp) -> None:
-        """Raise `NotYetError` for guide stars and superstripes: their flags have another layout."""
+        """Raise `NotYetError` for guide stars: their flags have another layout."""
         _refuse_other_layouts(exposure.meta)
 
     def correct(self, ramp: Ramp, mask: MaskReference) -> None:
@@ -64,11 +65,6 @@ def _refuse_other_layouts(meta: Any) -> None:
     if exposure_type in _GUIDER_TYPES:
         raise NotYetError(
             f"guide star exposures (EXP_TYPE {exposure_type}) are not calibrated yet: "
-            "use the official jwst package for them"
-        )
-    if getattr(meta.subarray, "num_superstripe", None):
-        raise NotYetError(
-            "exposures read in superstripes (SSTR_NST > 0) are not calibrated yet: "
             "use the official jwst package for them"
         )
 
