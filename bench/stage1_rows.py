@@ -74,6 +74,12 @@ ROWS: tuple[Row, ...] = (
     Row("dark_current"),
     Row("jump"),
     Row("jump, MIRI", cases=MIRI),
+    Row(
+        "jump, snowballs",
+        parameters={"expand_large_events": True},
+        settings={"snowballs": 20.0},
+    ),
+    Row("jump, showers", cases=MIRI, parameters={"find_showers": True}, settings={"showers": 10.0}),
     Row("ramp_fit"),
     Row("ramp_fit, MIRI", cases=MIRI),
     Row("gain_scale", cases=NIRSPEC, settings={"gain_factor": 2.0}),
