@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-_HOMES = {"Detector1Pipeline": "jwgpu.pipelines.detector1"}
+_HOMES = {
+    "DarkPipeline": "jwgpu.pipelines.dark",
+    "Detector1Pipeline": "jwgpu.pipelines.detector1",
+    "GuiderPipeline": "jwgpu.pipelines.guider",
+}
 
-__all__ = ["Detector1Pipeline"]
+__all__ = ["DarkPipeline", "Detector1Pipeline", "GuiderPipeline"]
 
 
 def __getattr__(name: str) -> Any:

@@ -209,6 +209,6 @@ def check_exposure(meta: Any, name: str) -> None:
     if meta.exposure.type in _GUIDER_TYPES:
         raise NoScienceDataError(
             f"{name}: detector1 does not take guider exposures ({meta.exposure.type}); "
-            "calibrate them with the official package's calwebb_guider"
+            "calibrate them with jwgpu guider"
         )
     striped_readout(meta)

@@ -205,11 +205,22 @@ def _linearity(d: Decoding) -> types.Reference:
 
 
 def _gain(d: Decoding) -> types.Reference:
-    return types.GainReference(d.image("SCI", 2), d.number("GAINFACT", float), **d.common())
+    return types.GainReference(_image_or_mean(d), d.number("GAINFACT", float), **d.common())
 
 
 def _readnoise(d: Decoding) -> types.Reference:
-    return types.ReadNoiseReference(d.image("SCI", 2), **d.common())
+    return types.ReadNoiseReference(_image_or_mean(d), **d.common())
+
+
+def _image_or_mean(d: Decoding) -> Array:
+    """Read an image; of guide star strips butted together, which no part of it fits, its mean."""
+    try:
+        return d.image("SCI", 2)
+    except ReferenceFileError:
+        if "STACK" not in str(d.exposure.keywords.get("EXP_TYPE")):
+            raise
+        mean = d.source.array("SCI", np.float32, None, None).mean()
+        return np.full((d.region.y_size, d.region.x_size), mean, np.float32)
 
 
 def _dark(d: Decoding) -> types.Reference:
@@ -229,7 +240,9 @@ def _dark(d: Decoding) -> types.Reference:
 
 
 def _flat(d: Decoding) -> types.Reference:
-    return types.FlatReference(d.image("SCI", 2), d.flags("SCI"), **d.common())
+    has_errors = d.source.shape("ERR") is not None
+    errors = d.image("ERR", 2, main="SCI") if has_errors else None
+    return types.FlatReference(d.image("SCI", 2), d.flags("SCI"), errors, **d.common())
 
 
 def _pictureframe(d: Decoding) -> types.Reference:

@@ -69,6 +69,7 @@ class ModelSource:
     _ATTRIBUTES: Mapping[str, str] = {
         "SCI": "data",
         "DQ": "dq",
+        "ERR": "err",
         "COEFFS": "coeffs",
         "INV_COEFFS": "inv_coeffs",
         "AVDRKCUR": "average_dark_current",

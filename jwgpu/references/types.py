@@ -132,10 +132,11 @@ class DarkReference(Reference):
 
 @dataclass
 class FlatReference(Reference):
-    """Flat field: ``data`` (y, x) float32, ``dq`` (y, x) uint32."""
+    """Flat field: ``data`` (y, x) float32, ``dq`` (y, x) uint32, ``err`` (y, x) float32 or None."""
 
     data: Array
     dq: Array
+    err: Array | None = None
 
 
 @dataclass

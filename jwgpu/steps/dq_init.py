@@ -6,18 +6,15 @@ import logging
 from typing import Any
 
 from jwgpu.backends import namespace_of
-from jwgpu.errors import InputError, NotYetError, ParameterError
+from jwgpu.errors import InputError, ParameterError
+from jwgpu.models import guider
 from jwgpu.models.flags import DO_NOT_USE
+from jwgpu.models.guider import GuiderRaw
 from jwgpu.models.ramp import Ramp
 from jwgpu.references.types import MaskReference
 from jwgpu.steps.base import PIXELS, RampStep, param
 
 log = logging.getLogger(__name__)
-
-#: Guide star exposures: their flags are one array ``dq``, not ``pixeldq`` and ``groupdq``.
-_GUIDER_TYPES = frozenset(
-    ("FGS_ACQ1", "FGS_ACQ2", "FGS_FINEGUIDE", "FGS_ID-IMAGE", "FGS_ID-STACK", "FGS_TRACK")
-)
 
 
 class DQInitStep(RampStep):
@@ -29,17 +26,23 @@ class DQInitStep(RampStep):
 
     user_supplied_dq: str | None = param(None, help="FITS file of flags to add to the mask's")
 
-    def applies_to(self, exposure: Ramp) -> None:
-        """Raise `NotYetError` for guide stars: their flags have another layout."""
-        _refuse_other_layouts(exposure.meta)
+    def open(self, source: Any) -> Any:
+        """Open a file, or wrap an official data model, as a `Ramp` or samples of the guider."""
+        return guider.open_raw(source) if guider.is_of_guider(source) else super().open(source)
 
-    def correct(self, ramp: Ramp, mask: MaskReference) -> None:
+    def as_model(self, exposure: Ramp | GuiderRaw) -> Any:
+        """Return the exposure as an official data model."""
+        if isinstance(exposure, GuiderRaw):
+            return guider.model_of(exposure)
+        return super().as_model(exposure)
+
+    def correct(self, ramp: Ramp | GuiderRaw, mask: MaskReference) -> None:
         """Combine the mask with the pixels' flags, and its DO_NOT_USE with those of all groups.
 
         Parameters
         ----------
-        ramp : Ramp
-            Exposure; ``pixeldq`` and ``groupdq`` are changed.
+        ramp : Ramp or GuiderRaw
+            Exposure; ``pixeldq`` and ``groupdq`` are changed, of the guider ``dq``.
         mask : MaskReference
             Flags of bad pixels.
 
@@ -55,18 +58,12 @@ class DQInitStep(RampStep):
             xp = namespace_of(mask.dq)
             user_flags = _read_flags(self.user_supplied_dq, tuple(mask.dq.shape))
             flags = mask.dq | xp.asarray(user_flags)
+        if isinstance(ramp, GuiderRaw):
+            ramp.dq |= flags
+            return
         ramp.pixeldq |= flags
         is_bad = flags & DO_NOT_USE
         ramp.groupdq |= namespace_of(flags).asarray(is_bad, dtype=ramp.groupdq.dtype)
-
-
-def _refuse_other_layouts(meta: Any) -> None:
-    exposure_type = str(meta.exposure.type).upper()
-    if exposure_type in _GUIDER_TYPES:
-        raise NotYetError(
-            f"guide star exposures (EXP_TYPE {exposure_type}) are not calibrated yet: "
-            "use the official jwst package for them"
-        )
 
 
 def _read_flags(path: str, shape: tuple[int, ...]) -> Any:

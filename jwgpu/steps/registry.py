@@ -52,6 +52,20 @@ PIPELINES: tuple[Entry, ...] = (
         is_pipeline=True,
         official_alias="calwebb_detector1",
     ),
+    Entry(
+        "dark",
+        "jwgpu.pipelines.dark:DarkPipeline",
+        "uncalibrated dark to linear ramps: _uncal -> _darkpipeline",
+        is_pipeline=True,
+        official_alias="calwebb_dark",
+    ),
+    Entry(
+        "guider",
+        "jwgpu.pipelines.guider:GuiderPipeline",
+        "exposure of the guider to count rates: _uncal -> _cal",
+        is_pipeline=True,
+        official_alias="calwebb_guider",
+    ),
 )
 
 # In the order in which the near-infrared pipeline runs them, those of MIRI alone last.
@@ -100,6 +114,11 @@ STEPS: tuple[Entry, ...] = (
         "jwgpu.steps.nsclean:NSCleanStep",
         "clean_flicker_noise under its old name, for count rates of NIRSpec",
     ),
+    Entry(
+        "persistence",
+        "jwgpu.steps.persistence:PersistenceStep",
+        "flag, or subtract, what earlier light left behind",
+    ),
     Entry("ramp_fit", "jwgpu.steps.ramp_fit:RampFitStep", "fit count rates to the ramps"),
     Entry(
         "gain_scale",
@@ -117,6 +136,19 @@ STEPS: tuple[Entry, ...] = (
     Entry("firstframe", "jwgpu.steps.firstframe:FirstFrameStep", "MIRI: flag the first group"),
     Entry("lastframe", "jwgpu.steps.lastframe:LastFrameStep", "MIRI: flag the last group"),
     Entry(
+        "emicorr", "jwgpu.steps.emicorr:EmiCorrStep", "MIRI: remove electromagnetic interference"
+    ),
+    Entry(
+        "guider_cds",
+        "jwgpu.steps.guider_cds:GuiderCdsStep",
+        "the guider: count rates from the difference of reads",
+    ),
+    Entry(
+        "flat_field",
+        "jwgpu.steps.flat_field:FlatFieldStep",
+        "the guider: divide by the flat field",
+    ),
+    Entry(
         "badpix_selfcal",
         "jwgpu.steps.badpix_selfcal:BadpixSelfcalStep",
         "flag pixels that stand out in all exposures of a target",
@@ -126,17 +158,9 @@ STEPS: tuple[Entry, ...] = (
 # Steps of the official package that are not there yet: each says so when it is asked to run.
 LATER: tuple[Entry, ...] = (
     Entry(
-        "emicorr", "jwgpu.steps.emicorr:EmiCorrStep", "MIRI: remove electromagnetic interference"
-    ),
-    Entry(
         "charge_migration",
         "jwgpu.steps.charge_migration:ChargeMigrationStep",
         "flag groups whose charge spills over",
-    ),
-    Entry(
-        "persistence",
-        "jwgpu.steps.persistence:PersistenceStep",
-        "flag what earlier light left behind",
     ),
 )
 
