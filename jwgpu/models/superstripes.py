@@ -54,8 +54,8 @@ def collate(ramp: Ramp) -> None:
     InputError
         If the readout is not described.
     """
-    readout = striped_readout(ramp.meta)
-    if readout is None or not readout.n_superstripes:
+    readout = striped_readout(ramp.meta) if count_superstripes(ramp.meta) else None
+    if readout is None:
         return
     log.info("putting %d superstripes together", readout.n_superstripes)
     lines = lines_together(readout, str(ramp.meta.subarray.name))

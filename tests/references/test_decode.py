@@ -239,7 +239,7 @@ def test_exposure_without_subarray_keywords(write, exposure):
         load(path, "gain", exposure(**{"subarray.xstart": None}))
     with pytest.raises(InputError, match="counted from 1"):
         load(path, "gain", exposure(place=(0, 17)))
-    with pytest.raises(NotYetError, match="several stripes"):
+    with pytest.raises(InputError, match="lacks MSTR_RD1"):
         load(path, "gain", exposure(**{"subarray.num_superstripe": 2}))
 
 

@@ -10,7 +10,7 @@ from jwst.ipc import IPCStep as Official
 from jwst.ipc.ipc_corr import get_num_ref_pixels
 from stdatamodels.jwst import datamodels
 
-from jwgpu.errors import InputError, NotYetError, ReferenceFileError
+from jwgpu.errors import InputError, ReferenceFileError
 from jwgpu.references.types import IpcReference
 from jwgpu.steps.ipc import IPCStep, reference_borders
 
@@ -92,12 +92,8 @@ def test_kernel_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
 
 def test_special_readouts_are_refused() -> None:
     long = exposure((1, 1, 3200, 4), detector="NRS1")
-    striped = exposure()
-    striped.meta.subarray.num_superstripe = 2
     with pytest.raises(InputError, match="neither IRS2"):
         ours(IPCStep, long, IpcReference(kernel_of()))
-    with pytest.raises(NotYetError, match="ipc cannot"):
-        ours(IPCStep, striped, IpcReference(kernel_of()))
 
 
 def test_references_are_the_official_ones() -> None:

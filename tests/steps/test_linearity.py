@@ -9,7 +9,7 @@ from array_steps import SHAPE, assert_same, exposure, official, ours, saved_refe
 from jwst.linearity import LinearityStep as Official
 from stdatamodels.jwst import datamodels
 
-from jwgpu.errors import InputError, NotYetError, ReferenceFileError
+from jwgpu.errors import InputError, ReferenceFileError
 from jwgpu.models.flags import DO_NOT_USE, NO_LIN_CORR, SATURATED
 from jwgpu.references.types import LinearityReference
 from jwgpu.steps.linearity import LinearityStep
@@ -119,12 +119,8 @@ def test_polynomial_without_linear_term_is_refused() -> None:
 
 def test_special_readouts_are_refused() -> None:
     long = exposure((1, 1, 3200, 4), detector="NRS1")
-    striped = exposure()
-    striped.meta.subarray.multistripe_reads1 = 1
     with pytest.raises(InputError, match="interleaved reference pixels"):
         ours(LinearityStep, long, reference(long, has_inverse=False))
-    with pytest.raises(NotYetError, match="linearity cannot"):
-        ours(LinearityStep, striped, reference(striped, has_inverse=False))
 
 
 def test_references_are_the_official_ones() -> None:

@@ -10,7 +10,7 @@ import pytest
 from jwst.refpix import RefPixStep as OfficialStep
 from stdatamodels.jwst.datamodels import RampModel
 
-from jwgpu.errors import InputError, NotYetError
+from jwgpu.errors import InputError
 from jwgpu.models.flags import DO_NOT_USE, HOT, REFERENCE_PIXEL
 from jwgpu.models.ramp import Ramp
 from jwgpu.steps.base import SkipStep
@@ -262,17 +262,29 @@ def test_drift_is_removed():
 
 
 @pytest.mark.parametrize(
-    ("change", "parameters", "message"),
+    ("detector", "shape", "start"),
     [
-        (lambda model: setattr(model.meta.subarray, "multistripe_reads1", 2), {}, "multistripe"),
-        (lambda model: setattr(model.meta.subarray, "num_superstripe", 2), {}, "multistripe"),
+        ("NRCA1", (1, 2, 42, 2048), (1, 1)),
+        ("NRCA2", (2, 2, 42, 700), (801, 2048)),
+        ("NIS", (1, 2, 600, 42), (2048, 1001)),
+        ("NRCA1", (1, 2, 42, 100), (1948, 1)),
     ],
 )
-def test_what_is_not_there_yet_is_refused(change, parameters, message):
-    model = exposure(shape=(1, 2, 64, 2048))
-    change(model)
-    with pytest.raises(NotYetError, match=message):
-        ours(model, **parameters)
+@pytest.mark.parametrize("odd_even", [True, False])
+def test_stripes(detector, shape, start, odd_even):
+    model = exposure(detector, shape, start)
+    model.meta.subarray.multistripe_reads1 = 2
+    model.meta.subarray.num_superstripe = 0
+    # Reference pixels are where the flags say; one amplifier has them in its odd columns only.
+    along = -1 if abs(model.meta.subarray.fastaxis) == 1 else -2
+    pixeldq = np.moveaxis(model.pixeldq, along, -1)
+    pixeldq &= ~np.uint32(REFERENCE_PIXEL)
+    pixeldq[:2] |= REFERENCE_PIXEL
+    pixeldq[:, 512:600:2] |= DO_NOT_USE
+    model.meta.exposure.zero_frame = True
+    model.zeroframe = model.data[:, 0].copy()
+    model.zeroframe[:, 5:9] = 0.0
+    assert_same(model, odd_even_columns=odd_even)
 
 
 def test_sirs_on_a_subarray_takes_the_running_median():

@@ -9,7 +9,7 @@ from array_steps import assert_same, exposure, official, ours, saved_reference
 from jwst.saturation import SaturationStep as Official
 from stdatamodels.jwst import datamodels
 
-from jwgpu.errors import InputError, NotYetError
+from jwgpu.errors import InputError
 from jwgpu.models.flags import DO_NOT_USE, NO_SAT_CHECK, SATURATED
 from jwgpu.references.types import SaturationReference, SuperBiasReference
 from jwgpu.steps.saturation import SaturationStep
@@ -126,12 +126,8 @@ def test_nframes_is_needed_for_the_read_pattern_only() -> None:
 
 def test_special_readouts_are_refused() -> None:
     long = exposure((1, 1, 3200, 4), detector="NRS1")
-    striped = exposure()
-    striped.meta.subarray.num_superstripe = 4
     with pytest.raises(InputError, match="neither IRS2"):
         ours(SaturationStep, long, *references(long))
-    with pytest.raises(NotYetError, match="saturation cannot"):
-        ours(SaturationStep, striped, *references(striped))
 
 
 def test_parameters_are_the_official_ones() -> None:
