@@ -10,12 +10,13 @@ from typing import Any
 import click
 
 import jwgpu
-from jwgpu.cli import messages
+from jwgpu.cli import messages, startup
 from jwgpu.steps import registry
 
 #: Commands that are not calibration: where they are, and their line in ``--help``.
 TOOLS: dict[str, tuple[str, str]] = {
     "simulate": ("jwgpu.cli.simulate:simulate", "make an exposure and its reference files"),
+    "create_data": ("jwgpu.cli.create_data:create_data", "raw files of the laboratory -> _uncal"),
     "demo": ("jwgpu.cli.demo:demo", "simulate, calibrate and draw a picture; needs no network"),
     "doctor": ("jwgpu.cli.doctor:doctor", "what works on this machine, and what to do if not"),
 }

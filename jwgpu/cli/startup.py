@@ -8,7 +8,8 @@ PyYAML's two parsers. The garbage collector walks over all of it again and again
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 #: Parameters of glibc's mallopt: from which size on memory is mapped by itself, and how much free
@@ -18,6 +19,17 @@ _M_TRIM_THRESHOLD = -1
 
 #: A full-frame image of float32 is 16 MB.
 _LARGER_THAN_AN_IMAGE = 64 << 20
+
+
+def read_first_exposure(arguments: Sequence[str]) -> None:
+    """Begin to read the first raw exposure of a command line while everything else is imported."""
+    raw = [word for word in arguments[1:] if word.endswith("_uncal.fits")]
+    is_limited = any(word.startswith(("--max-memory", "--max_memory")) for word in arguments)
+    if not raw or is_limited or not os.path.isfile(raw[0]):
+        return
+    from jwgpu.models import reading
+
+    reading.read_ahead(raw[0])
 
 
 def reuse_memory() -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
+from concurrent.futures import Future
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -41,6 +44,9 @@ _NEEDED = (
     ("SUBSIZE2", "subarray.ysize"),
 )
 
+#: Arrays that are being read ahead, by the absolute name of the file.
+_ahead: dict[str, Future[dict[str, Any]]] = {}
+
 #: What a two- or three-dimensional product is, for the error message.
 _AXES = "(integrations, groups, rows, columns)"
 
@@ -68,6 +74,33 @@ def read_ramp(path: str | Path, model: Any = None, threads: int = 1) -> Ramp:
         If the file is missing, unreadable, truncated, not of ramps, or lacks a keyword.
     """
     name = str(path)
+    ahead = _ahead.pop(os.path.abspath(name), None)
+    arrays = _read_arrays(name, threads) if ahead is None else ahead.result()
+    ramp = Ramp(model=read_metadata(name) if model is None else model, **arrays)
+    complete(ramp, name)
+    return ramp
+
+
+def read_ahead(path: str | Path) -> None:
+    """Begin to read an exposure; the next `read_ramp` of this file takes over what is read.
+
+    For the time in which nothing else can be done: a thread reads while the libraries that a
+    pipeline needs are imported.
+    """
+    result: Future[dict[str, Any]] = Future()
+
+    def read() -> None:
+        try:
+            result.set_result(_read_arrays(str(path), 1))
+        except BaseException as error:  # for whoever takes over
+            result.set_exception(error)
+
+    _ahead[os.path.abspath(path)] = result
+    Thread(target=read, name="jwgpu reads ahead", daemon=True).start()
+
+
+def _read_arrays(name: str, threads: int) -> dict[str, Any]:
+    """Read the arrays of a ramp by the names that `Ramp` gives them; None for those not there."""
     with FitsFile(name) as file:
         arrays: dict[str, Any] = {}
         for attribute, extension, dtype, axes in _RAMP_ARRAYS:
@@ -84,9 +117,7 @@ def read_ramp(path: str | Path, model: Any = None, threads: int = 1) -> Ramp:
             arrays[attribute] = file.read_array(extension, dtype, threads=threads)
     if arrays["data"] is None:
         raise InputError(f"{name}: has no SCI extension with samples; give a _uncal or _ramp file")
-    ramp = Ramp(model=read_metadata(name) if model is None else model, **arrays)
-    complete(ramp, name)
-    return ramp
+    return arrays
 
 
 def read_metadata(path: str | Path, model_class: Any = None) -> Any:

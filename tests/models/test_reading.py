@@ -134,3 +134,20 @@ def test_a_truncated_file_is_said(file):
     file.write_bytes(content[: len(content) // 3])
     with pytest.raises(InputError, match=r"jw001_ramp.fits: .*(truncated|corrupt)"):
         reading.read_ramp(file)
+
+
+def test_what_was_read_ahead_is_taken_over(file):
+    reading.read_ahead(file)
+    before = file.read_bytes()
+    ramp = reading.read_ramp(file)
+    np.testing.assert_array_equal(ramp.data, datamodels.RampModel(str(file)).data)
+    assert not reading._ahead
+    assert file.read_bytes() == before
+
+
+def test_an_error_in_reading_ahead_is_that_of_reading(tmp_path):
+    path = tmp_path / "jw_uncal.fits"
+    path.write_bytes(b"no FITS file")
+    reading.read_ahead(path)
+    with pytest.raises(InputError, match=r"jw_uncal.fits: is not a FITS file"):
+        reading.read_ramp(path)
