@@ -72,6 +72,8 @@ class Commands(click.Group):
             return self.resolve_command(ctx, [entry_of_file(name).alias, "-c", *args])
         if name.startswith("-"):
             return super().resolve_command(ctx, args)
+        if registry.find(name) is not None:
+            startup.read_first_exposure(args)
         command = self.get_command(ctx, name)
         if command is not None:
             return command.name, command, args[1:]
