@@ -29,6 +29,26 @@ class StoredArray:
         return read_array(self.path, self.extension, self.dtype)
 
 
+@dataclass(frozen=True)
+class Part:
+    """Which part of an exposure a ramp holds: some integrations, or some rows of all.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (ints, groups, y, x) of the exposure.
+    first_integration : int
+        The exposure's integration that comes first here, from 0.
+    own_rows : (int, int)
+        The first row of the part and the one after the last, but for those around them that it
+        only needs to see: counted within the part.
+    """
+
+    shape: tuple[int, int, int, int]
+    first_integration: int
+    own_rows: tuple[int, int]
+
+
 @dataclass
 class Ramp:
     """The ramps of one exposure, changed in place by the steps of stage 1.
@@ -52,6 +72,8 @@ class Ramp:
         Dark current for the noise model, in electron/s.
     is_expendable : bool
         Whether nobody needs the samples after ramp fitting, so that their memory may go meanwhile.
+    part : Part or None
+        What it holds of an exposure; None for all.
     """
 
     data: Any
@@ -62,6 +84,22 @@ class Ramp:
     refout: Any = None
     average_dark_current: Any = None
     is_expendable: bool = False
+    part: Part | None = None
+
+    @property
+    def first_integration(self) -> int:
+        """The first integration that is here, from 0."""
+        return 0 if self.part is None else self.part.first_integration
+
+    @property
+    def n_integrations(self) -> int:
+        """Integrations of the exposure, also those that are not here."""
+        return int(self.data.shape[0] if self.part is None else self.part.shape[0])
+
+    @property
+    def own_rows(self) -> slice:
+        """The rows that are here, but for those of other parts around them."""
+        return slice(None) if self.part is None else slice(*self.part.own_rows)
 
     @property
     def meta(self) -> Any:

@@ -74,7 +74,7 @@ class DarkCurrentStep(RampStep):
         """
         self._set_average_dark_current(ramp, dark)
         match = match_frames(ramp, dark)
-        if self.dark_output is not None:
+        if self.dark_output is not None and ramp.first_integration == 0:
             self._save_dark(dark_product(dark, match, ramp))
         ramp.pixeldq |= dark.dq
         _subtract(ramp, dark, match)
@@ -185,16 +185,16 @@ def _subtract(ramp: Ramp, dark: DarkReference, match: FrameMatch) -> None:
     if dark.data.ndim == 3:
         subtract_dark(ramp.data, dark.data, **frames)
         return
-    n_integrations = int(ramp.data.shape[0])
+    first, n_integrations = ramp.first_integration, int(ramp.data.shape[0])
     n_darks = _integrations_in_file(dark)
     is_first_segment = (ramp.meta.exposure.integration_start or 1) == 1
-    n_own = min(n_darks - 1, n_integrations) if is_first_segment else 0
+    n_own = min(max(n_darks - 1 - first, 0), n_integrations) if is_first_segment else 0
     for integration in range(n_own):
         data = ramp.data[integration : integration + 1, ...]
-        subtract_dark(data, dark.data[integration, ...], **frames)
+        subtract_dark(data, dark.data[first + integration, ...], **frames)
     if n_own == n_integrations:
         return
-    if not match.is_direct and n_darks > n_integrations:
+    if not match.is_direct and n_darks > ramp.n_integrations:
         # Parity: the official package averages only as many integrations of the dark as the
         # segment has, and then subtracts the last one, which is still zero.
         log.warning("the last integration of the dark is not averaged: nothing is subtracted")
@@ -264,7 +264,7 @@ def _product_data(source: Any, match: FrameMatch, ramp: Ramp) -> Any:
     xp = namespace_of(source)
     darks = source.reshape(-1, *source.shape[-3:])
     n_groups = int(ramp.data.shape[1])
-    n_averaged_integrations = min(int(darks.shape[0]), int(ramp.data.shape[0]))
+    n_averaged_integrations = min(int(darks.shape[0]), ramp.n_integrations)
     if match.is_direct:
         n_groups = int(darks.shape[1]) + match.n_extrapolated
         n_averaged_integrations = int(darks.shape[0])

@@ -44,7 +44,7 @@ class ResetStep(RampStep):
         """
         xp = namespace_of(ramp.data, reset.data)
         n_integrations, n_groups = _integrations_and_groups(reset)
-        first = (ramp.meta.exposure.integration_start or 1) - 1
+        first = (ramp.meta.exposure.integration_start or 1) - 1 + ramp.first_integration
         ramp.pixeldq |= reset.dq
         for integration in range(ramp.data.shape[0]):
             correction = reset.data[min(first + integration, n_integrations - 1), ...]
