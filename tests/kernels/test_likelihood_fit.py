@@ -195,6 +195,16 @@ def test_bad_values_equal_official(device, name, value):
     assert_same(fit(device, arrays, times), official(arrays, times))
 
 
+def test_large_noise_does_not_overflow(device):
+    """The determinant of the covariance matrix of 39 differences would."""
+    arrays = exposure((1, 40, 4, 20), 11, flagged=0.0)
+    arrays["readnoise"] *= np.float32(1e9)
+    times = read_times(40)
+    mine = fit(device, arrays, times)
+    assert_same(mine, official(arrays, times))
+    assert np.isfinite(mine[0].data).all()
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     shape=st.tuples(*(st.integers(*limits) for limits in ((1, 4), (4, 9), (1, 3), (2, 20)))),
