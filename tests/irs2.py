@@ -75,9 +75,10 @@ def filters(seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
 
 
 def half(whole: np.ndarray) -> np.ndarray:
-    """Return the part of filters that keeps a real series real, for frequencies from zero on."""
-    frequencies = np.arange(IMAGE_TIME // 2 + 1)
-    return ((whole[:, frequencies] + whole[:, -frequencies].conj()) / 2).astype(np.complex64)
+    """Return the part of filters that keeps a real series real, as the kernel takes it."""
+    mirrored = whole[:, -np.arange(IMAGE_TIME)].conj()
+    part = ((whole + mirrored) / 2).astype(np.complex64)
+    return np.ascontiguousarray(part.reshape(len(whole), -1, LINES)[..., : LINES // 2 + 1])
 
 
 def write_reference(path: Any, detector: str, bad: Any = None, seed: int = 1) -> str:

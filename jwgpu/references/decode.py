@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from jwgpu.errors import NotYetError, ReferenceFileError
-from jwgpu.kernels.irs2.layout import IMAGE_TIME
+from jwgpu.kernels.irs2.layout import IMAGE_TIME, LINES
 from jwgpu.models.stripes import StripedReadout
 from jwgpu.references import trees, types
 from jwgpu.references.cut import cut_to_exposure
@@ -317,12 +317,11 @@ def _refpix(d: Decoding) -> types.Reference:
 
 
 def _real_part_of_filter(column: Any) -> Array:
-    """Return the Hermitian part, complex64, of a filter, for the frequencies from zero on."""
+    """Return the Hermitian part of a filter, complex64, with the frequencies arranged by lines."""
     values = np.ascontiguousarray(column, np.float32).view(np.complex64)
-    half = values.size // 2 + 1
-    mirrored = np.concatenate([values[:1], values[: half - 2 : -1]])
-    result: Array = (values[:half] + mirrored.conj()) * np.complex64(0.5)
-    return result
+    mirrored = np.concatenate([values[:1], values[:0:-1]])
+    part = (values + mirrored.conj()) * np.complex64(0.5)
+    return np.ascontiguousarray(part.reshape(-1, LINES)[:, : LINES // 2 + 1])
 
 
 def _sirskernel(d: Decoding) -> types.Reference:

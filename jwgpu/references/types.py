@@ -185,10 +185,10 @@ class RefPixReference(Reference):
 
     Parameters
     ----------
-    alpha, beta : array, (4, 712 * 2048 // 2 + 1) complex64
-        Filters of each amplifier for the reference output and for its reference pixels: for
-        frequencies from zero on, and only the part of them that keeps a real series real (a file
-        has all frequencies; what this part leaves out is imaginary and nothing comes of it).
+    alpha, beta : array, (4, 712, 1025) complex64
+        Filters of each amplifier for the reference output and for its reference pixels, only the
+        part of them that keeps a real series real (what else a file has is imaginary, and nothing
+        comes of it). Frequency ``i + 2048 * k`` is at ``[k, i]``; those left out mirror the others.
     bad_pixels : array, (n, 3) int64, optional
         Amplifier (1 to 4), pair (1 or 2) and bit mask of its visits to the reference pixels that
         are bad. None: the file has no DQ table.

@@ -102,8 +102,8 @@ def test_a_common_signal_goes():
     for rows in layout.row_at:
         image[rows[rows >= 0]] = wave[:, rows >= 0].T[:, ::-1]
     images = np.stack([image, -image])
-    frequency = np.arange(IMAGE_TIME // 2 + 1)
-    beta = np.tile((frequency < 5000) * (LINE_TIME / 256), (4, 1)).astype(np.complex64)
+    frequency = np.abs(np.fft.fftfreq(IMAGE_TIME, 1 / IMAGE_TIME))
+    beta = half(np.tile((frequency < 5000) * np.complex64(LINE_TIME / 256), (4, 1)))
     result = correct(images, np.zeros_like(beta), beta, "NRS2")[:, layout.science_rows]
     # What remains comes from the pauses at the ends of the lines, which no reference pixel fills.
     assert result.std() < 0.03 * wave.std()

@@ -61,9 +61,9 @@ def subtract_reference(
         `keep_reference`.
     offset : array, (3200, 2048) float64
         In DN: the mean of the integration's groups.
-    alpha, beta : array, (4, 712 * 2048 // 2 + 1) complex64
-        Filters of the amplifiers, for frequencies from zero on; the part of them that keeps a real
-        series real.
+    alpha, beta : array, (4, 712, 1025) complex64
+        Filters of the amplifiers, only the part of them that keeps a real series real. Frequency
+        ``i + 2048 * k`` (in turns an image) is at ``[k, i]``; those left out mirror the others.
     layout : InterleavedLayout
     keep_reference : bool
         Put into the rows of reference pixels what is left of them after the correction, without

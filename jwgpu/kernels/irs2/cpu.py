@@ -1,10 +1,16 @@
 """CPU body of the IRS2 correction: one image at a time in each thread, FFTs by scipy.
 
-A thread needs six time series of scratch, 35 MB, whatever the number of groups.
+A time series is kept as (times, lines), which is the order of the image, and transformed in two
+steps: along the lines (2048 points, real), then, after a twiddle factor, along the times (712
+points). That is the transform of 712 * 2048 points, without turning anything round. Of the first
+step and of its inverse only those times are computed that hold something, or that are wanted.
+
+A thread needs five series of scratch, 30 MB, whatever the number of groups.
 """
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -28,16 +34,12 @@ __all__ = ["flag_saturation", "mean_image", "pair_statistics", "subtract_referen
 
 #: Lines at either end of the image that a straight line is fitted to.
 BORDER = 4
-#: Times of a line that are gathered together: as many floats as a cache line holds.
-TIMES = 16
 #: The window of the interpolation reaches so far to either side.
 REACH = 15
 #: Rounds of low-pass filtering.
 ROUNDS = 3
 #: Reference pixels of a visit begin at this time of it; they are stretched from two times earlier.
 FIRST_TIME = SCIENCE_RUN // 2 + 1
-STRETCHED = 2 * REFERENCE_RUN
-FREQUENCIES = IMAGE_TIME // 2 + 1
 #: The low-pass filter: frequencies of full and of falling transmission. The image's lines are
 #: repeated in time, and so is the pass band: it is there at the highest frequencies, too.
 FALLING = 110_000 // VISIT_TIME
@@ -81,34 +83,24 @@ def describe_pairs(first: int, stop: int, images: Any, rows: Any, result: Any) -
         result[pair, 2] = np.sqrt(squares / (2 * n))
 
 
-@compiled
-def fit_drift(image: Any, offset: Any, row_at: Any, is_reversed: bool) -> tuple[float, float]:
-    """Fit a line in time to the outermost lines of pixels of one output: at mid-time, and slope."""
-    n = 0
-    sum_t = 0.0
-    sum_tt = 0.0
-    sum_y = 0.0
-    sum_ty = 0.0
-    middle = (image.shape[1] * row_at.size - 1) / 2
-    for time in range(row_at.size):
-        y = row_at[time]
-        if y < 0:
-            continue
-        for i in range(2 * BORDER):
-            line = i if i < BORDER else image.shape[1] - 2 * BORDER + i
-            x = image.shape[1] - 1 - line if is_reversed else line
-            value = np.float64(np.float32(image[y, x] - offset[y, x]))
-            if value != 0.0:
-                t = line * row_at.size + time - middle
-                n += 1
-                sum_t += t
-                sum_tt += t * t
-                sum_y += value
-                sum_ty += t * value
-    if n == 0:
-        return 0.0, 0.0
-    slope = (sum_ty - sum_t * sum_y / n) / (sum_tt - sum_t * sum_t / n)
-    return sum_y / n - slope * sum_t / n, slope
+def fit_drift(image: Any, offset: Any, row_at: Any, is_reversed: bool) -> tuple[Any, Any]:
+    """Fit a line in time to the outermost lines of an output: its value at mid-time, and slope.
+
+    Single precision, and operations in the order of the official package: a sample that lies on
+    the line counts as not read afterwards, so that the last bit of the line matters.
+    """
+    lines = np.concatenate([np.arange(BORDER), np.arange(LINES - BORDER, LINES)])
+    (times,) = np.nonzero(row_at >= 0)
+    place = (row_at[times], (LINES - 1 - lines if is_reversed else lines)[:, None])
+    y = (image[place] - offset[place]).astype(np.float32).reshape(-1)
+    x = (lines[:, None] * LINE_TIME + times - (IMAGE_TIME - 1) / 2).astype(np.float32).reshape(-1)
+    x, y = x[y != 0], y[y != 0]
+    if x.size == 0:
+        return np.float32(0.0), np.float32(0.0)
+    n = float(x.size)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        slope = ((x * y).sum() - n * x.mean() * y.mean()) / ((x**2).sum() - n * x.mean() ** 2)
+    return np.float32(y.mean() - slope * x.mean()), np.float32(slope)
 
 
 @compiled
@@ -121,122 +113,151 @@ def remainder(value: Any, offset: Any, t: Any, level: Any, slope: Any) -> Any:
 
 @compiled
 def lay_out_in_time(
-    series: Any, image: Any, offset: Any, row_at: Any, is_reversed: bool, level: Any, slope: Any
-) -> None:
-    """Fill `series` (lines, times) with one output, less offset and drift; 0 in the gaps."""
-    lines, times = series.shape
-    middle = (lines * times - 1) / 2
-    for begin in range(0, times, TIMES):
+    series: Any, times: Any, image: Any, offset: Any, row_at: Any, is_reversed: bool, level: Any,
+    slope: Any,
+) -> None:  # fmt: skip
+    """Fill rows of `series` with an output at some `times`, less offset and drift; 0 in gaps."""
+    lines = series.shape[1]
+    middle = (lines * row_at.size - 1) / 2
+    for i in range(times.size):
+        y = row_at[times[i]]
         for line in range(lines):
-            x = lines - 1 - line if is_reversed else line
-            for time in range(begin, min(begin + TIMES, times)):
-                y = row_at[time]
-                series[line, time] = np.float32(0.0)
-                if y >= 0:
-                    t = line * times + time - middle
-                    series[line, time] = remainder(image[y, x], offset[y, x], t, level, slope)
+            series[i, line] = np.float32(0.0)
+            if y >= 0:
+                x = lines - 1 - line if is_reversed else line
+                t = line * row_at.size + times[i] - middle
+                series[i, line] = remainder(image[y, x], offset[y, x], t, level, slope)
 
 
 @compiled
-def interpolate_zeros(series: Any, window: Any, filled: Any) -> None:
-    """Copy the flat `series`, with the zeros replaced by the weighted mean of what is near."""
-    n = series.size
-    for i in range(n):
-        filled[i] = series[i]
-        if series[i] == np.float32(0.0):
-            total = 0.0
-            weight = 0.0
-            for k in range(window.size):
-                near = i + k - REACH
-                near += n if near < 0 else (-n if near >= n else 0)
-                if series[near] != np.float32(0.0):
-                    total += window[k] * series[near]
-                    weight += window[k]
-            if np.float32(weight) != np.float32(0.0):
-                filled[i] = np.float32(total) / np.float32(weight)
-
-
-@compiled
-def fill_gaps(series: Any, filtered: Any, is_science_time: Any) -> None:
-    """Replace in `series` (lines, times) what was not read along with the detector's pixels."""
-    for line in range(series.shape[0]):
-        for time in range(series.shape[1]):
-            if not is_science_time[time]:
-                series[line, time] = filtered[line, time]
-
-
-@compiled
-def stretch_reference(
-    series: Any, image: Any, offset: Any, row_at: Any, is_reversed: bool, level: Any, slope: Any
+def interpolate(
+    series: Any, filled: Any, time: int, window: Any, first: int, stop: int, total: Any, weight: Any
 ) -> None:
-    """Put each visit's reference pixels into `series` (lines, times), which is 0 elsewhere.
+    """Fill ``filled[time, first:stop]`` with the weighted mean of what is near and not zero."""
+    times, lines = series.shape
+    for line in range(first, stop):
+        total[line] = 0.0
+        weight[line] = 0.0
+    for k in range(window.size):
+        near = time + k - REACH
+        shift = -1 if near < 0 else (1 if near >= times else 0)
+        row = series[near - shift * times]
+        for line in range(first, stop):
+            value = row[(line + shift) % lines]
+            if value != np.float32(0.0):
+                total[line] += window[k] * value
+                weight[line] += window[k]
+    for line in range(first, stop):
+        filled[time, line] = np.float32(0.0)
+        if np.float32(weight[line]) != np.float32(0.0):
+            filled[time, line] = np.float32(total[line]) / np.float32(weight[line])
 
-    Of r0 r1 r2 r3 come r0 r2 r0 r2 r1 r3 r1 r3: the two readings of each pair change places.
-    """
-    lines, times = series.shape
-    middle = (lines * times - 1) / 2
-    for visit in range(VISITS):
-        first = visit * VISIT_TIME + FIRST_TIME
+
+@compiled
+def interpolate_zeros(series: Any, row_at: Any, window: Any, filled: Any) -> None:
+    """Copy `series` (times, lines), with the zeros interpolated."""
+    times, lines = series.shape
+    total = np.empty(lines, np.float64)
+    weight = np.empty(lines, np.float64)
+    for time in range(times):
+        if row_at[time] < 0:
+            interpolate(series, filled, time, window, 0, lines, total, weight)
+            continue
         for line in range(lines):
-            x = lines - 1 - line if is_reversed else line
-            for k in range(REFERENCE_RUN):
-                y = row_at[first + k]
-                t = line * times + first + k - middle
-                value = remainder(image[y, x], offset[y, x], t, level, slope)
-                place = first - 2 + (k % 2) * REFERENCE_RUN + k // 2
-                series[line, place] = value
-                series[line, place + 2] = value
+            filled[time, line] = series[time, line]
+            if series[time, line] == np.float32(0.0):
+                interpolate(series, filled, time, window, line, line + 1, total, weight)
+
+
+@compiled
+def spread(spectrum: Any, rows: Any, row_of: Any, times: Any, twiddle: Any) -> None:
+    """Put transformed `rows` at `times` of the spectrum, between the two steps of the transform."""
+    for i in range(times.size):
+        time, row = times[i], row_of[i]
+        for k in range(spectrum.shape[1]):
+            spectrum[time, k] = rows[row, k] * twiddle[time, k]
+
+
+@compiled
+def collect(rows: Any, spectrum: Any, times: Any, twiddle: Any) -> None:
+    """Take `rows` from some `times`, between the two steps of the inverse transform."""
+    for i in range(times.size):
+        for k in range(spectrum.shape[1]):
+            rows[i, k] = spectrum[times[i], k] * np.conj(twiddle[times[i], k])
 
 
 @compiled
 def combine(reference: Any, beta: Any, output: Any, alpha: Any) -> None:
     """Make of the spectrum `reference` that of the correction."""
-    for i in range(reference.size):
-        reference[i] = reference[i] * beta[i] + output[i] * alpha[i]
+    for i in range(reference.shape[0]):
+        for k in range(reference.shape[1]):
+            reference[i, k] = reference[i, k] * beta[i, k] + output[i, k] * alpha[i, k]
 
 
 @compiled
-def subtract_series(
-    series: Any, is_science_time: Any, keep_reference: bool,
-    image: Any, offset: Any, row_at: Any, is_reversed: bool, level: Any, slope: Any,
+def subtract_rows(
+    correction: Any, times: Any, is_science_time: Any, image: Any, offset: Any, row_at: Any,
+    is_reversed: bool, level: Any, slope: Any,
 ) -> None:  # fmt: skip
-    """Write one output, less drift and correction, back into the `image`."""
-    lines, times = series.shape
-    middle = (lines * times - 1) / 2
-    for begin in range(0, times, TIMES):
+    """Write one output at some `times`, less drift and correction, back into the `image`."""
+    lines = correction.shape[1]
+    middle = (lines * row_at.size - 1) / 2
+    for i in range(times.size):
+        y = row_at[times[i]]
+        keeps_offset = is_science_time[times[i]]
         for line in range(lines):
             x = lines - 1 - line if is_reversed else line
-            for time in range(begin, min(begin + TIMES, times)):
-                y = row_at[time]
-                if y < 0 or not (is_science_time[time] or keep_reference):
-                    continue
-                t = line * times + time - middle
-                rest = remainder(image[y, x], offset[y, x], t, level, slope) - series[line, time]
-                if is_science_time[time]:
-                    rest = np.float32(rest + offset[y, x])
-                image[y, x] = rest
+            t = line * row_at.size + times[i] - middle
+            rest = remainder(image[y, x], offset[y, x], t, level, slope) - correction[i, line]
+            image[y, x] = np.float32(rest + offset[y, x]) if keeps_offset else rest
 
 
 @compiled
 def write_output(series: Any, image: Any, offset: Any, row_at: Any, is_reversed: bool) -> None:
     """Write the gapless reference output into the `image`."""
-    lines, times = series.shape
+    times, lines = series.shape
     for time in range(times):
         y = row_at[time]
         if y >= 0:
             for line in range(lines):
                 x = lines - 1 - line if is_reversed else line
-                image[y, x] = np.float32(series[line, time] + offset[y, x])
+                image[y, x] = np.float32(series[time, line] + offset[y, x])
+
+
+class _Tables:
+    """What is the same for all images: times of interest, twiddle factors, window, filter."""
+
+    def __init__(self) -> None:
+        visits = np.arange(VISITS)[:, None] * VISIT_TIME + FIRST_TIME
+        self.every_time = np.arange(LINE_TIME)
+        self.reference_times = (visits + np.arange(REFERENCE_RUN)).reshape(-1)
+        # Of r0 r1 r2 r3 come r0 r2 r0 r2 r1 r3 r1 r3, from two times earlier on.
+        self.stretched_times = (visits - 2 + np.arange(2 * REFERENCE_RUN)).reshape(-1)
+        order = np.array([0, 2, 0, 2, 1, 3, 1, 3])
+        self.stretched_rows = (np.arange(VISITS)[:, None] * REFERENCE_RUN + order).reshape(-1)
+        turns = np.outer(self.every_time, np.arange(LINES // 2 + 1)) / IMAGE_TIME
+        self.twiddle = np.exp(-2j * np.pi * turns).astype(np.complex64)
+        # Single precision first: the official window is made so.
+        steps = np.arange(1, 2 * REACH + 2, dtype=np.float32) / np.float32(32.0)
+        self.window = np.sin(steps * np.float32(np.pi)).astype(np.float64)
+        self.transmission = _transmission()
+
+
+@cache
+def _tables() -> _Tables:
+    return _Tables()
 
 
 class _Scratch:
     """What one thread works in."""
 
     def __init__(self) -> None:
-        shape = (LINES, LINE_TIME)
-        self.series = np.empty(shape, np.float32)
-        self.filled = np.empty(shape, np.float32)
-        self.reference = np.zeros(shape, np.float32)
+        half = LINES // 2 + 1
+        self.series = np.empty((LINE_TIME, LINES), np.float32)
+        self.filled = np.empty((LINE_TIME, LINES), np.float32)
+        self.steady = np.empty((LINE_TIME, half), np.complex64)
+        self.spectrum = np.empty((LINE_TIME, half), np.complex64)
+        self.rows = np.empty((LINE_TIME, half), np.complex64)
 
 
 def mean_image(images: Any) -> Any:
@@ -258,6 +279,7 @@ def subtract_reference(
 ) -> None:
     """Contract in the package."""
     spare: list[_Scratch] = []
+    _tables()
 
     def correct(first: int, stop: int) -> None:
         scratch = spare.pop() if spare else _Scratch()
@@ -278,54 +300,64 @@ def _correct(
     scratch: _Scratch,
 ) -> None:
     """Correct one image."""
+    tables = _tables()
     turned = bool(layout.is_reversed)
-    drifts = []
-    for output in range(OUTPUTS):
-        level, slope = fit_drift(image, offset, layout.row_at[output], turned)
-        drifts.append((np.float32(level), np.float32(slope)))
-    places: Any = [(image, offset, layout.row_at[k], turned, *drifts[k]) for k in range(OUTPUTS)]
+    places: Any = []
+    for row_at in layout.row_at:
+        places.append((image, offset, row_at, turned, *fit_drift(image, offset, row_at, turned)))
 
-    series = _gapless_output(places[0], layout, scratch)
-    of_output = scipy.fft.rfft(series.reshape(-1))
+    of_output = _spectrum_of_output(places[0], layout, scratch)
     if keep_reference:
-        write_output(series, *places[0][:4])
+        write_output(scratch.filled, *places[0][:4])
+    wanted = np.flatnonzero(layout.is_science_time | (keep_reference & (layout.row_at[1] >= 0)))
+    spectrum = scratch.spectrum
     for k in range(1, OUTPUTS):
-        stretch_reference(scratch.reference, *places[k])
-        spectrum = scipy.fft.rfft(scratch.reference.reshape(-1))
+        values = scratch.series[: tables.reference_times.size]
+        lay_out_in_time(values, tables.reference_times, *places[k])
+        rows = scipy.fft.rfft(values, axis=1)
+        spectrum[...] = 0
+        spread(spectrum, rows, tables.stretched_rows, tables.stretched_times, tables.twiddle)
+        spectrum = scipy.fft.fft(spectrum, axis=0, overwrite_x=True)
         combine(spectrum, beta[k - 1], of_output, alpha[k - 1])
-        correction = scipy.fft.irfft(spectrum, IMAGE_TIME, overwrite_x=True)
-        subtract_series(
-            correction.reshape(series.shape), layout.is_science_time, bool(keep_reference),
-            *places[k],
-        )  # fmt: skip
+        correction = _times_of(spectrum, wanted, scratch)
+        subtract_rows(correction, wanted, layout.is_science_time, *places[k])
 
 
-def _gapless_output(place: Any, layout: InterleavedLayout, scratch: _Scratch) -> Any:
-    """Return the series (lines, times) of the reference output, without gaps."""
-    lay_out_in_time(scratch.series, *place)
-    # Single precision first: the official window is made so.
-    steps = np.arange(1, 2 * REACH + 2, dtype=np.float32) / np.float32(32.0)
-    window = np.sin(steps * np.float32(np.pi)).astype(np.float64)
-    interpolate_zeros(scratch.series.reshape(-1), window, scratch.filled.reshape(-1))
-    transmission = _transmission()
+def _spectrum_of_output(place: Any, layout: InterleavedLayout, scratch: _Scratch) -> Any:
+    """Make the reference output gapless, in ``scratch.filled``, and return its spectrum."""
+    tables, steady = _tables(), scratch.steady
+    lay_out_in_time(scratch.series, tables.every_time, *place)
+    interpolate_zeros(scratch.series, layout.row_at[0], tables.window, scratch.filled)
+    rows = scipy.fft.rfft(scratch.filled, axis=1)
+    spread(steady, rows, tables.every_time, tables.every_time, tables.twiddle)
+    gaps = np.flatnonzero(~layout.is_science_time)
     for _ in range(ROUNDS):
-        spectrum = scipy.fft.rfft(scratch.filled.reshape(-1))
-        spectrum *= transmission
-        filtered = scipy.fft.irfft(spectrum, IMAGE_TIME, overwrite_x=True)
-        fill_gaps(scratch.filled, filtered.reshape(scratch.filled.shape), layout.is_science_time)
-    return scratch.filled
+        np.copyto(scratch.spectrum, steady)
+        spectrum = scipy.fft.fft(scratch.spectrum, axis=0, overwrite_x=True)
+        spectrum *= tables.transmission
+        filtered = _times_of(spectrum, gaps, scratch)
+        scratch.filled[gaps] = filtered
+        # Only the gaps have changed.
+        rows = scipy.fft.rfft(filtered, axis=1)
+        spread(steady, rows, np.arange(gaps.size), gaps, tables.twiddle)
+    return scipy.fft.fft(steady, axis=0, overwrite_x=True)
+
+
+def _times_of(spectrum: Any, times: Any, scratch: _Scratch) -> Any:
+    """Transform a spectrum back, and return the values (n, lines) at n `times`; spoils it."""
+    back = scipy.fft.ifft(spectrum, axis=0, overwrite_x=True)
+    rows = scratch.rows[: times.size]
+    collect(rows, back, times, _tables().twiddle)
+    return scipy.fft.irfft(rows, LINES, axis=1, overwrite_x=True)
 
 
 def _transmission() -> Any:
-    """Return the low-pass filter, float32, for the frequencies from zero on."""
+    """Return the low-pass filter, float32, in the order of the spectra: (712, 1025)."""
     falling = (np.cos(np.arange(FALLING) * (np.pi / FALLING)) + 1.0) / 2.0
-    result = np.zeros(FREQUENCIES, np.float32)
-    result[:FULL] = 1.0
-    result[FULL : FULL + FALLING] = falling
-    half = FREQUENCIES - 1
-    # The official filter is symmetric about half of its own length, 729088: the highest
-    # frequency of all, which mirrors frequency zero, is passed.
-    result[half - FULL : half] = 1.0
-    result[half - FULL - FALLING : half - FULL] = falling[::-1]
+    edge = np.concatenate([np.ones(FULL), falling])
+    result = np.zeros(IMAGE_TIME, np.float32)
+    half, place = IMAGE_TIME // 2, np.arange(edge.size)
+    for passed in (place, -place, half + 1 + place, half - 1 - place):
+        result[passed] = edge
     result[half] = 1.0
-    return result
+    return result.reshape(LINE_TIME, LINES)[:, : LINES // 2 + 1].copy()
