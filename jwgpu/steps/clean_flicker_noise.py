@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
+import copy
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from jwgpu.backends import namespace_of
 from jwgpu.errors import InputError
-from jwgpu.kernels.flicker_noise import (
-    Lines,
-    background_limits,
-    mask_outside,
-    restore,
-    stripes,
-    subtract_background,
-    take_difference,
-)
+from jwgpu.kernels.flicker_noise import Lines
 from jwgpu.kernels.flicker_noise.background import background_level
-from jwgpu.kernels.flicker_noise.fourier import (
-    Band,
-    full_frame_noise,
-    subarray_noise,
-    to_readout,
-)
 from jwgpu.models import writing
-from jwgpu.models.flags import DO_NOT_USE, JUMP_DET
 from jwgpu.models.ramp import Ramp
 from jwgpu.models.rates import Rates
 from jwgpu.references.types import FlatReference
 from jwgpu.steps.base import WHOLE, SkipStep, param
+from jwgpu.steps.cleaning import (
+    FULL_FRAME,
+    Cleaning,
+    Products,
+    clean_differences,
+    clean_images,
+    wave_cleaning,
+)
+from jwgpu.steps.flicker_parameters import AUTOMATIC_TYPES, choose_parameters
+from jwgpu.steps.median_image import MedianImage, check_median_image, median_image
 from jwgpu.steps.ramp_or_rate import RampOrRateStep
 from jwgpu.steps.scene import (
     MaskSettings,
@@ -43,54 +39,7 @@ from jwgpu.steps.scene import (
 log = logging.getLogger(__name__)
 
 FOURIER_TYPES = ("NRS_MSASPEC", "NRS_IFU", "NRS_FIXEDSLIT", "NRS_BRIGHTOBJ")
-FULL_FRAME = (2048, 2048)
 CHANNELS = 4
-
-#: With ALLSLITS, less of the higher frequencies is noise.
-_WIDE_BAND = Band()
-_BANDS = {"ALLSLITS": Band(low=150.0, low_end=200.0)}
-
-
-@dataclass
-class Products:
-    """What may be saved beside the exposure; None where it is not asked for.
-
-    Attributes
-    ----------
-    background, before : array, same shape as the data, or None
-        What was taken for the background; the data before cleaning.
-    """
-
-    background: Any = None
-    before: Any = None
-
-
-@dataclass(frozen=True)
-class Cleaning:
-    """How to clean an image.
-
-    Attributes
-    ----------
-    background_method : str or None
-        Background to put aside: ``median``, ``model``, None; ``median_image`` becomes None.
-    background_box_size : (int, int), optional
-        Boxes of the model.
-    n_sigma : float
-        What stands out of the background by more is not used.
-    lines : Lines or None
-        Lines whose median is noise; None for a fit of waves.
-    is_flipped : bool
-        Whether the detector is read in the order of falling x.
-    band : Band
-        Frequencies of that fit.
-    """
-
-    background_method: str | None = None
-    background_box_size: tuple[int, int] | None = None
-    n_sigma: float = 0.0
-    lines: Lines | None = None
-    is_flipped: bool = False
-    band: Band = _WIDE_BAND
 
 
 class CleanFlickerNoiseStep(RampOrRateStep):
@@ -142,11 +91,17 @@ class CleanFlickerNoiseStep(RampOrRateStep):
             self._fail(f"waves are not fitted to exposures of type {kind}: use fit_method=median")
         if _given(self.user_mask) is None:
             check_regions(self, exposure)
+        is_chosen = self.autoparam and kind in AUTOMATIC_TYPES
+        if self.background_method == "median_image" and not is_chosen:
+            if exposure.data.ndim < 3 or exposure.data.shape[0] < 2:
+                self._fail("there is no median image of a single integration")
+            check_median_image(self.class_alias, exposure.meta)
 
     def needed_references(self, meta: Any, shape: tuple[int, ...] = ()) -> dict[str, type]:
         """Return the types that this exposure needs with these parameters."""
         needed = super().needed_references(meta, shape)
-        needs_flat = self.apply_flat_field or self._needs_flat_flags(meta)
+        is_chosen = self.autoparam and meta.exposure.type in AUTOMATIC_TYPES
+        needs_flat = self.apply_flat_field or is_chosen or self._needs_flat_flags(meta)
         return needed if needs_flat else {}
 
     def correct(self, exposure: Ramp | Rates, flat: FlatReference | None = None) -> None:
@@ -164,8 +119,17 @@ class CleanFlickerNoiseStep(RampOrRateStep):
         InputError
             If the user's mask cannot be read.
         """
+        is_single = self.single_mask and self.background_method != "median_image"
+        if self.autoparam:
+            step = self._with_chosen_parameters(exposure, flat)
+            if step is not self:
+                try:
+                    step.correct(exposure, flat)
+                finally:
+                    self._has_failed = step._has_failed
+                return
         settings = MaskSettings(
-            self.mask_science_regions, self.n_sigma, self.fit_histogram, self.single_mask
+            self.mask_science_regions, self.n_sigma, self.fit_histogram, is_single
         )
         flat_image = None
         if self.apply_flat_field and flat is not None:
@@ -176,15 +140,17 @@ class CleanFlickerNoiseStep(RampOrRateStep):
         self._check_mask(exposure, mask)
         if self.save_mask:
             self._save(scene, mask, "mask", exposure)
+        median = self._median_image(exposure, scene)
+        del scene
         cleaning = self._cleaning(exposure)
         products = Products(
             namespace_of(exposure.data).zeros_like(exposure.data) if self.save_background else None,
             exposure.data.copy() if self.save_noise or _may_fail(exposure, cleaning) else None,
         )
-        if isinstance(exposure, Ramp):
-            is_done = _clean_ramps(exposure, mask, cleaning, flat_image, products)
+        if isinstance(exposure, Ramp) and median is None:
+            is_done = clean_differences(exposure, mask, cleaning, flat_image, products)
         else:
-            is_done = _clean_rates(exposure, mask, cleaning, flat_image, products)
+            is_done = clean_images(exposure, mask, cleaning, flat_image, products, median)
         if not is_done:
             exposure.data[...] = products.before
             self._fail("nothing of an image is left to fit: the exposure stays as it was")
@@ -192,6 +158,31 @@ class CleanFlickerNoiseStep(RampOrRateStep):
             self._save(exposure, products.background, "flicker_bkg", exposure)
         if self.save_noise:
             self._save(exposure, exposure.data - products.before, "flicker_noise", exposure)
+
+    def _with_chosen_parameters(
+        self, exposure: Ramp | Rates, flat: FlatReference | None
+    ) -> CleanFlickerNoiseStep:
+        """Return this step with what the image decides, which counts more than the user's word."""
+        kind = str(exposure.meta.exposure.type)
+        if kind not in AUTOMATIC_TYPES:
+            log.warning("%s: parameters are chosen for images of NIRCam and NIRISS only", kind)
+            return self
+        if isinstance(exposure, Ramp):
+            rate = draft_rates(self, exposure, per_integration=False).data
+        elif exposure.data.ndim == 3:
+            rate = namespace_of(exposure.data).nanmean(exposure.data, axis=0)
+        else:
+            rate = exposure.data.copy()
+        if flat is not None:
+            rate /= _without_gaps(flat)
+        axis = abs(_slow_axis(exposure)) - 1
+        chosen = choose_parameters(kind, rate, axis, self.session.device)
+        step = copy.copy(self)
+        step.autoparam = False
+        step.apply_flat_field = flat is not None
+        step.background_method, step.fit_by_channel = chosen
+        log.info("%s: the image asks for %s, flat field %s", kind, chosen, step.apply_flat_field)
+        return step
 
     def set_status(self, exposure: Any, status: str) -> None:
         """Record the status of this step; a mode that is not cleaned counts as FAILED."""
@@ -217,8 +208,11 @@ class CleanFlickerNoiseStep(RampOrRateStep):
         flat_image: Any,
     ) -> tuple[Any, Any]:
         """Return the mask of the background, and the exposure that it was made from."""
+        mask = None
         if _given(self.user_mask) is not None:
-            return read_mask(self, str(self.user_mask)), exposure
+            mask = read_mask(self, str(self.user_mask))
+            if self.background_method != "median_image":
+                return mask, exposure
         if isinstance(exposure, Ramp):
             rates = draft_rates(self, exposure, per_integration=not settings.single_mask)
         else:
@@ -227,7 +221,16 @@ class CleanFlickerNoiseStep(RampOrRateStep):
             flag_by_flat(rates, flat)
         if flat_image is not None:
             rates.data /= flat_image
-        return scene_mask(rates, settings), rates
+        return scene_mask(rates, settings) if mask is None else mask, rates
+
+    def _median_image(self, exposure: Ramp | Rates, rates: Rates) -> MedianImage | None:
+        if self.background_method != "median_image":
+            return None
+        try:
+            return median_image(exposure, rates)
+        except ValueError as why:
+            self._fail(f"there is no median image: {why}")
+        return None
 
     def _check_mask(self, exposure: Ramp | Rates, mask: Any) -> None:
         n_ints = exposure.data.shape[0] if exposure.data.ndim > 2 else 1
@@ -250,9 +253,11 @@ class CleanFlickerNoiseStep(RampOrRateStep):
                 channels = CHANNELS
             lines = Lines(axis, channels)
         box = self.background_box_size
+        method = _given(self.background_method)
         return wave_cleaning(
             meta,
-            background_method=_given(self.background_method),
+            # What varies around the median image is taken for noise.
+            background_method=None if method == "median_image" else method,
             background_box_size=(int(box[0]), int(box[1])) if box else None,
             n_sigma=self.n_sigma,
             lines=lines,
@@ -264,125 +269,6 @@ class CleanFlickerNoiseStep(RampOrRateStep):
         model = writing.intermediate_model(described, self.session.device.fetch(data))
         writing.save_product(model, path)
         log.info("saved %s", path)
-
-
-def clean_image(image: Any, mask: Any, cleaning: Cleaning) -> tuple[Any, Any, bool]:
-    """Find the noise of an image, and put its background aside.
-
-    Parameters
-    ----------
-    image : array, (y, x) float32
-        Changed in place: without background, but with its noise.
-    mask : array, (y, x) bool
-        Pixels to use; changed in place.
-    cleaning : Cleaning
-
-    Returns
-    -------
-    noise : array or None
-        As `restore` takes it.
-    background : float or array
-    is_done : bool
-        False if nothing is left to fit.
-    """
-    background: Any = 0.0
-    if cleaning.background_method == "median":
-        background = subtract_background(image, mask, cleaning.n_sigma)
-    elif cleaning.background_method == "model":
-        background = background_level(image, mask, "model", cleaning.background_box_size)
-        image -= background
-        if cleaning.n_sigma > 0:
-            limits = background_limits(
-                image, mask, cleaning.n_sigma, cleaning.n_sigma, lower_half_only=True
-            )
-            mask_outside(image, mask, *limits)
-    if cleaning.lines is not None:
-        return stripes(image, mask, cleaning.lines), background, True
-    noise = waves(image, mask, cleaning)
-    return noise, background, noise is not None
-
-
-def waves(image: Any, mask: Any, cleaning: Cleaning) -> Any:
-    """Return the slow waves in an image, (y, x) float32; None if there is nothing to fit."""
-    read, unlit = (to_readout(array, cleaning.is_flipped) for array in (image, mask))
-    if image.shape == FULL_FRAME:
-        noise = full_frame_noise(read, unlit)
-    else:
-        noise = subarray_noise(read, unlit, cleaning.band)
-    if noise is None:
-        return None
-    xp = namespace_of(noise)
-    noise = (noise[::-1] if cleaning.is_flipped else noise).T
-    return xp.ascontiguousarray(noise, dtype=xp.float32)
-
-
-def wave_cleaning(meta: Any, **others: Any) -> Cleaning:
-    """Return how to clean an exposure of NIRSpec by a fit of waves."""
-    is_flipped = str(meta.instrument.detector).upper() != "NRS1"
-    band = _BANDS.get(str(meta.subarray.name).upper(), _WIDE_BAND)
-    return Cleaning(is_flipped=is_flipped, band=band, **others)
-
-
-def _clean_ramps(ramp: Ramp, scene: Any, cleaning: Cleaning, flat: Any, products: Products) -> bool:
-    """Clean the differences of groups, in place; return False if one cannot be fitted."""
-    xp = namespace_of(ramp.data)
-    image = xp.empty(ramp.image_shape, xp.float32)
-    mask = xp.empty(ramp.image_shape, bool)
-    previous = xp.empty(ramp.image_shape, xp.float32)
-    current = xp.empty(ramp.image_shape, xp.float32)
-    for i in range(ramp.data.shape[0]):
-        previous[...] = ramp.data[i, 0]
-        for j in range(1, ramp.data.shape[1]):
-            group = ramp.data[i, j]
-            current[...] = group
-            take_difference(
-                image,
-                mask,
-                current,
-                previous,
-                scene=scene if scene.ndim == 2 else scene[i],
-                groupdq=ramp.groupdq[i, j],
-                unusable=DO_NOT_USE | JUMP_DET,
-                flat=flat,
-            )
-            current, previous = previous, current
-            if not bool(mask.any()):
-                _warn_of_nothing(i, j - 1)
-                continue
-            noise, background, is_done = clean_image(image, mask, cleaning)
-            if not is_done:
-                return False
-            restore(group, image, noise, background, flat, ramp.data[i, j - 1])
-            if products.background is not None:
-                products.background[i, j] = background
-    return True
-
-
-def _clean_rates(
-    rates: Rates, scene: Any, cleaning: Cleaning, flat: Any, products: Products
-) -> bool:
-    """Clean images of count rates, in place; return False if one cannot be fitted."""
-    xp = namespace_of(rates.data)
-    images = rates.data if rates.data.ndim == 3 else rates.data[None]
-    for i, target in enumerate(images):
-        image = xp.empty(target.shape, xp.float32)
-        mask = xp.empty(target.shape, bool)
-        plane = scene if scene.ndim == 2 else scene[i]
-        take_difference(image, mask, target, None, scene=plane, flat=flat)
-        if not bool(mask.any()):
-            _warn_of_nothing(i, 0)
-            continue
-        noise, background, is_done = clean_image(image, mask, cleaning)
-        if not is_done:
-            return False
-        restore(target, image, noise, background, flat)
-        if products.background is not None:
-            products.background[i if rates.data.ndim == 3 else ...] = background
-    return True
-
-
-def _warn_of_nothing(i: int, j: int) -> None:
-    log.warning("integration %d, group %d has no usable pixel and is not cleaned", i + 1, j + 1)
 
 
 def _may_fail(exposure: Ramp | Rates, cleaning: Cleaning) -> bool:

@@ -14,7 +14,8 @@ from jwgpu.models.flags import MSA_FAILED_OPEN
 from jwgpu.models.ramp import Ramp
 from jwgpu.models.rates import Rates
 from jwgpu.steps.base import INTEGRATIONS, SkipStep, param
-from jwgpu.steps.clean_flicker_noise import FOURIER_TYPES, FULL_FRAME, wave_cleaning, waves
+from jwgpu.steps.clean_flicker_noise import FOURIER_TYPES
+from jwgpu.steps.cleaning import FULL_FRAME, wave_cleaning, waves
 from jwgpu.steps.ramp_or_rate import RampOrRateStep
 from jwgpu.steps.scene import FIXED_SLIT_ROWS, SLIT_TYPES, check_regions, mask_slits, read_mask
 

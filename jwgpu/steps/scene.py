@@ -119,6 +119,11 @@ def check_regions(step: Any, exposure: Any, parameter: str = "mask_science_regio
     """
     meta = exposure.meta
     alias, kind = step.class_alias, str(meta.exposure.type)
+    if getattr(step, parameter) and kind == "NIS_SOSS":
+        raise NotYetError(
+            f"{meta.filename}: {alias} cannot mask the traces of SOSS yet; "
+            f"use --{parameter}=false, or give a user mask"
+        )
     if not getattr(step, parameter) or not kind.startswith("NRS"):
         return
     has_coordinates = getattr(meta, "wcs", None) is not None

@@ -1,0 +1,85 @@
+"""The median of all integrations, as the scene to put aside while noise is fitted."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from typing import Any, NamedTuple
+
+from jwgpu.backends import namespace_of
+from jwgpu.errors import NotYetError
+from jwgpu.models.ramp import Ramp
+from jwgpu.models.rates import Rates
+
+log = logging.getLogger(__name__)
+
+#: Exposures whose integrations are scaled by a light curve, which takes stages 2 and 3.
+_LIGHT_CURVE_TYPES = ("NIS_SOSS", "NRS_BRIGHTOBJ", "NRC_TSGRISM", "NRC_TSIMAGE")
+
+
+class MedianImage(NamedTuple):
+    """The median of all integrations, and what each is of it.
+
+    Attributes
+    ----------
+    image : array, (groups, y, x) or (y, x) float32
+    scale : array, (ints,) float32
+    """
+
+    image: Any
+    scale: Any
+
+    def scaled(self, i: int, j: int | None = None) -> Any:
+        """Return the scene of an integration, or of one of its groups: (y, x) float32."""
+        return self.scale[i] * (self.image if j is None else self.image[j])
+
+
+def check_median_image(step: str, meta: Any) -> None:
+    """Refuse exposures that are scaled by a light curve.
+
+    Raises
+    ------
+    NotYetError
+        For time series of sources whose light would have to be measured.
+    """
+    kind = str(meta.exposure.type)
+    is_series = bool(meta.visit.tsovisit) and (meta.exposure.nints or 2) > 1
+    if kind in _LIGHT_CURVE_TYPES or (kind == "MIR_IMAGE" and is_series):
+        raise NotYetError(
+            f"{meta.filename}: {step} cannot measure the light of a time series ({kind}) to scale "
+            "its median image yet: use --background_method=median or model"
+        )
+
+
+def median_image(exposure: Ramp | Rates, rates: Rates) -> MedianImage:
+    """Return the median over the integrations, scaled by their median count rates.
+
+    Parameters
+    ----------
+    exposure : Ramp or Rates
+        Of two or more integrations.
+    rates : Rates
+        Count rate of each integration.
+
+    Raises
+    ------
+    ValueError
+        If no count rate is finite.
+    """
+    xp = namespace_of(exposure.data)
+    with warnings.catch_warnings():
+        # Pixels that no integration has a value for.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        light = xp.nanmedian(rates.data, axis=(1, 2))
+        scale = light / xp.nanmedian(light)
+        is_good = xp.isfinite(scale)
+        if not bool(is_good.any()):
+            raise ValueError("no integration has a finite count rate")
+        if not bool(is_good.all()):
+            log.warning("%d integrations have no count rate: the median is taken", (~is_good).sum())
+            scale[~is_good] = xp.median(scale[is_good])
+        image = xp.empty(exposure.data.shape[1:], xp.float32)
+        # A row, or a group, at a time, so that no copy of all is made.
+        for k in range(image.shape[0]):
+            image[k] = xp.nanmedian(exposure.data[:, k, ...], axis=0)
+    return MedianImage(image, scale)
