@@ -15,12 +15,18 @@ CASES: dict[str, dict[str, Any]] = {
     "nircam": {"instrument": "NIRCAM", "detector": "NRCA1", "ngroups": 10},
     "miri": {"instrument": "MIRI", "detector": "MIRIMAGE", "ngroups": 40, "nints": 2},
     "nirspec": {"instrument": "NIRSPEC", "detector": "NRS1", "readpatt": "NRSRAPID", "ngroups": 10},
+    "irs2": {
+        "instrument": "NIRSPEC",
+        "detector": "NRS1",
+        "readpatt": "NRSIRS2RAPID",
+        "ngroups": 10,
+    },
 }
 """Exposures, as settings of `jwgpu.simulate`."""
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "small": ("small", "small-miri", "small-nirspec"),
-    "full": ("nircam", "miri", "nirspec"),
+    "full": ("nircam", "miri", "nirspec", "irs2"),
 }
 """Names for several cases, as ``--case`` takes them; a case's own name means that case alone."""
 
@@ -62,10 +68,13 @@ ROWS: tuple[Row, ...] = (
     Row("group_scale", settings={"readpatt": "BRIGHT2", "frame_divisor": 4}),
     Row("dq_init"),
     Row("saturation"),
+    Row("saturation, IRS2", cases=("irs2",)),
     Row("ipc"),
+    Row("ipc, IRS2", cases=("irs2",)),
     Row("superbias"),
     Row("refpix"),
     Row("refpix, MIRI", cases=MIRI),
+    Row("refpix, IRS2", cases=("irs2",)),
     Row("linearity"),
     Row("reset", cases=MIRI),
     Row("rscd", cases=MIRI),
