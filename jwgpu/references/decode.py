@@ -246,7 +246,14 @@ def _flat(d: Decoding) -> types.Reference:
 
 
 def _pictureframe(d: Decoding) -> types.Reference:
-    return types.PictureFrameReference(d.image("SCI", 2), **d.common())
+    # Full frames only, whose files say nothing of a subarray.
+    shape = d.shape("SCI", (2,))
+    if shape != (d.region.y_size, d.region.x_size):
+        raise ReferenceFileError(
+            f"{d.source.path}: its SCI image has the shape {shape}, the exposure "
+            f"{d.region.y_size} x {d.region.x_size} pixels; correct override_pictureframe"
+        )
+    return types.PictureFrameReference(d.source.array("SCI", np.float32, None, None), **d.common())
 
 
 def _reset(d: Decoding) -> types.Reference:
