@@ -128,7 +128,7 @@ def read_metadata(path: str | Path, model_class: Any = None) -> Any:
     path : str or Path
         The FITS file.
     model_class : type, optional
-        The data model; `RampModel` if not given.
+        The data model; that of a ramp if not given.
 
     Raises
     ------
@@ -136,18 +136,19 @@ def read_metadata(path: str | Path, model_class: Any = None) -> Any:
         If the metadata cannot be understood.
     """
     from astropy.io import fits
-    from stdatamodels.jwst import datamodels
 
-    given, model_class = model_class, model_class or datamodels.RampModel
     try:
         with fits.open(path, memmap=True) as file, warnings.catch_warnings():
             # A header out of its schema is reported by the checks here, once and in one line.
             warnings.simplefilter("ignore")
+            if model_class is None:
+                has_stripes = bool(file[0].header.get("SSTR_NST"))
+                model_class = _ramp_class(has_stripes)
             model = model_class(fits.HDUList([_without_pixels(hdu) for hdu in file]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: its metadata cannot be read ({_one_line(error)})") from error
     forget_arrays(model)
-    return model if given else _of_its_class(model)
+    return model
 
 
 def forget_arrays(model: Any) -> None:
@@ -243,10 +244,7 @@ def _as_ramp_model(model: Any) -> tuple[Any, dict[str, Any]]:
 
 def _of_its_class(model: Any) -> Any:
     """Return a model without arrays as a `RampModel`, for superstripes a `SuperstripeRampModel`."""
-    from stdatamodels.jwst import datamodels
-
-    has_stripes = count_superstripes(model.meta) > 0
-    wanted = datamodels.SuperstripeRampModel if has_stripes else datamodels.RampModel
+    wanted = _ramp_class(count_superstripes(model.meta) > 0)
     if type(model) is wanted:
         return model
     ramp_model = wanted()
@@ -255,6 +253,12 @@ def _of_its_class(model: Any) -> Any:
         if table in model.instance:
             setattr(ramp_model, table, model[table])
     return ramp_model
+
+
+def _ramp_class(has_superstripes: bool) -> Any:
+    from stdatamodels.jwst import datamodels
+
+    return datamodels.SuperstripeRampModel if has_superstripes else datamodels.RampModel
 
 
 def _without_pixels(hdu: Any) -> Any:

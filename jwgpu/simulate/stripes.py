@@ -80,6 +80,8 @@ def striped_window(
     along_y = abs(detector.fast_axis) == 1
     x, y, columns, rows = window
     reads1, skips1, reads2, skips2, repeats, interleaves, step, n_superstripes = numbers
+    if reads2 == 0 and n_superstripes:
+        reads2 = step  # stripes lie side by side
     readout = StripedReadout(
         *(reads1, skips1, reads2, skips2, repeats > 0, interleaves > 0, step, n_superstripes),
         slow_start=first_line(y if along_y else x, detector.slow_axis, name),
