@@ -47,6 +47,7 @@ HELP: dict[str, str] = {
     "drift": "step of an amplifier's level from frame to frame, in DN",
     "odd_even": "difference between odd and even columns, in DN",
     "cosmic_rays": "hits an integration, as a fraction of the pixels",
+    "interference": "amplitude of MIRI's electromagnetic interference, in DN",
     "snowballs": "mean number of snowballs an integration",
     "showers": "mean number of showers (MIRI) an integration",
     "nonlinearity": "strength of the non-linear response; 0 for none",

@@ -40,11 +40,14 @@ class GuiderRaw:
         Flags of each pixel.
     model : GuiderRawModel
         Metadata and tables, without these arrays.
+    err : array, or None
+        Errors, if the file has such an extension; nothing uses them.
     """
 
     data: Any
     dq: Any
     model: Any
+    err: Any = None
 
     @property
     def meta(self) -> Any:
@@ -103,7 +106,7 @@ def open_raw(source: Any) -> GuiderRaw:
     """
     from stdatamodels.jwst import datamodels
 
-    arrays = _arrays(source, ("data", "dq"), datamodels.GuiderRawModel)
+    arrays = _arrays(source, ("data", "err", "dq"), datamodels.GuiderRawModel)
     data, dq, model, name = arrays["data"], arrays["dq"], arrays["model"], arrays["name"]
     if data is None or data.ndim != 4 or 0 in data.shape:
         raise InputError(
@@ -112,7 +115,7 @@ def open_raw(source: Any) -> GuiderRaw:
         )
     if dq is None or dq.shape != data.shape[-2:]:
         dq = np.zeros(data.shape[-2:], np.uint32)
-    return GuiderRaw(data, dq, model)
+    return GuiderRaw(data, dq, model, arrays["err"])
 
 
 def open_rates(source: Any) -> GuiderRates:
@@ -141,7 +144,12 @@ def open_rates(source: Any) -> GuiderRates:
 
 
 def model_of(exposure: GuiderRaw | GuiderRates) -> Any:
-    """Return the official data model of an exposure whose arrays are on the host, sharing them."""
+    """Return the official data model of an exposure whose arrays are on the host, sharing them.
+
+    Of samples it has errors too, which are zero: the official model always does.
+    """
+    if exposure.err is None:
+        exposure.err = np.zeros_like(exposure.data)
     for name in ("data", "err", "dq", "var_flat"):
         value = getattr(exposure, name, None)
         if value is not None:

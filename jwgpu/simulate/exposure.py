@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from jwgpu.models.flags import RC
 from jwgpu.simulate.detector_maps import DetectorMaps, FloatImage, detector_maps, full_well
+from jwgpu.simulate.interference import interference
 from jwgpu.simulate.irs2 import interleave
 from jwgpu.simulate.large_events import LARGE_EVENT, draw_large_events
 from jwgpu.simulate.pedestal import Pedestal, draw_pedestal
@@ -239,6 +240,8 @@ class _Readout:
                 counts += np.float32(_LAST_FRAME)
         else:
             counts += block.level
+        if settings.interference:
+            counts += interference(settings, integration, frame, block.first, block.stop)
         pedestal.add_to(counts, frame, block.first, block.stop)
         if settings.read_noise:
             block.rng.standard_normal(out=noise, dtype=np.float32)

@@ -16,6 +16,7 @@ from jwgpu.simulate import irs2
 from jwgpu.simulate.detector_maps import DetectorMaps, detector_maps, full_well
 from jwgpu.simulate.exposure import RESET_DECAY, reset_effect
 from jwgpu.simulate.geometry import Window, full_frame, reference_pixels
+from jwgpu.simulate.interference import emicorr_reference
 from jwgpu.simulate.keywords import exposure_type
 from jwgpu.simulate.readout import READ_PATTERNS, frame_time
 from jwgpu.simulate.response import forward_coefficients, inverse_coefficients
@@ -256,6 +257,7 @@ _MAKERS: dict[str, Callable[[_Recipe, Any], Any]] = {
     "reset": _reset,
     "rscd": _rscd,
     "gain": _gain,
+    "emicorr": emicorr_reference,
     "readnoise": _readnoise,
     "refpix": _refpix,
 }
@@ -290,7 +292,7 @@ def _describe(model: Any, reftype: str, settings: Settings, window: Window) -> N
         ]
         meta.exposure.readpatt = settings.pattern.name
         meta.exposure.p_readpatt = "".join(f"{name}|" for name in alike)
-    if reftype in ("ipc", "rscd", "refpix"):
+    if reftype in ("ipc", "rscd", "refpix", "emicorr"):
         return
     meta.subarray.name = window.name
     meta.subarray.xstart, meta.subarray.ystart = window.xstart, window.ystart
@@ -349,6 +351,8 @@ def write_references(
     usual = MID_INFRARED_TYPES if infrared else NEAR_INFRARED_TYPES
     if settings.pattern.is_irs2:
         usual = (*usual, "refpix")
+    if settings.interference:
+        usual = (*usual, "emicorr")
     known = usual if infrared else (*usual, "sirskernel")
     wanted = tuple(usual if types is None else types)
     for reftype in wanted:
@@ -388,9 +392,10 @@ def write_references(
     for reftype in wanted:
         words = ["jwst", detector.instrument, reftype, detector.name, label, pattern.name]
         path = folder / ("_".join(words).lower() + ".fits")
+        if reftype in ("sirskernel", "emicorr"):
+            path = path.with_suffix(".asdf")
         written[reftype] = path
         if reftype == "sirskernel":
-            written[reftype] = path.with_suffix(".asdf")
             _write_sirs_kernels(settings, written[reftype])
             continue
         recipe = recipes[reftype]

@@ -88,6 +88,8 @@ class Settings:
         Wandering difference between odd and even columns (rows for MIRI), in DN.
     cosmic_rays : float
         Hits an integration, as a fraction of the number of pixels.
+    interference : float
+        Amplitude of MIRI's electromagnetic interference at each of its frequencies, in DN.
     snowballs, showers : float
         Mean number of these large events an integration.
     nonlinearity : float
@@ -131,6 +133,7 @@ class Settings:
     drift: float = 2.0
     odd_even: float = 2.0
     cosmic_rays: float = 0.003
+    interference: float = 0.0
     snowballs: float = 0.0
     showers: float = 0.0
     nonlinearity: float = 1.0

@@ -70,6 +70,9 @@ class GuiderCdsStep(CalibrationStep):
             difference = raw.data[:, 1] - raw.data[:, 0]
         if kind.startswith("FGS_ID"):
             difference = xp.minimum(difference[1], difference[0])[None]
+        # As officially: the difference is not yet divided by the time, as the document wants it, so
+        # that this part is right for groups of one second only; and READNOISE, which is that of a
+        # difference of two reads already, is doubled.
         by_reads = 2 * (readnoise.data / seconds) ** 2
         with warnings.catch_warnings():
             # Where the gain is zero, the error is infinite.

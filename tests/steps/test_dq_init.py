@@ -10,7 +10,7 @@ from astropy.io import fits
 from jwst.dq_init import DQInitStep as Official
 from stdatamodels.jwst import datamodels
 
-from jwgpu.errors import InputError, NotYetError, ParameterError
+from jwgpu.errors import InputError, ParameterError
 from jwgpu.models.flags import DEAD, DO_NOT_USE, HOT
 from jwgpu.references.types import MaskReference
 from jwgpu.steps.dq_init import DQInitStep
@@ -75,13 +75,3 @@ def test_user_flags_that_cannot_be_read_are_refused(content: bytes | None, tmp_p
     model = exposure()
     with pytest.raises(InputError, match=r"user\.fits"):
         ours(DQInitStep, model, mask_of(model), user_supplied_dq=str(path))
-
-
-def test_other_layouts_are_refused() -> None:
-    guider = exposure(type="FGS_FINEGUIDE")
-    with pytest.raises(NotYetError, match="FGS_FINEGUIDE"):
-        ours(DQInitStep, guider, mask_of(guider))
-    superstripe = exposure()
-    superstripe.meta.subarray.num_superstripe = 4
-    with pytest.raises(NotYetError, match="superstripes"):
-        ours(DQInitStep, superstripe, mask_of(superstripe))
