@@ -57,10 +57,10 @@ def test_names_find_their_entry(entry):
     assert registry.find("no_such_step") is None
 
 
-def test_every_step_of_the_pipeline_has_an_entry():
-    pipeline = registry.load(registry.PIPELINES[0])
+@pytest.mark.parametrize("entry", registry.PIPELINES, ids=lambda entry: entry.alias)
+def test_every_step_of_a_pipeline_has_an_entry(entry):
     aliases = {entry.alias for entry in registry.STEPS + registry.LATER}
-    assert set(pipeline.step_defs) == aliases
+    assert set(registry.load(entry).step_defs) <= aliases
 
 
 def test_official_names_stay_the_official_packages():

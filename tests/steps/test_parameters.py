@@ -37,7 +37,7 @@ def test_a_type_without_a_spec_is_refused():
     class Wrong:
         shape: tuple[int, int] = param((1, 2), help="no such type")
 
-    with pytest.raises(TypeError, match="bool, int, float or str"):
+    with pytest.raises(TypeError, match="bool, int, float, str or list"):
         spec_of(Wrong)
 
 
