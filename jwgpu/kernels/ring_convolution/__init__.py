@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from jwgpu.backends import implementation
+from jwgpu.errors import ParameterError
 
 
 def ring_offsets(inner: float, outer: float) -> list[tuple[int, int]]:
@@ -15,14 +16,25 @@ def ring_offsets(inner: float, outer: float) -> list[tuple[int, int]]:
     ----------
     inner, outer : float
         Radii in pixels.
+
+    Raises
+    ------
+    ParameterError
+        If no pixel's centre is on the ring.
     """
     reach = math.ceil(2 * outer) // 2
-    return [
+    offsets = [
         (y, x)
         for y in range(-reach, reach + 1)
         for x in range(-reach, reach + 1)
         if inner**2 <= x * x + y * y <= outer**2
     ]
+    if inner < 0 or not offsets:
+        raise ParameterError(
+            f"no pixel lies on the smoothing ring from radius {inner:g} to {outer:g}: "
+            "raise extend_outer_radius"
+        )
+    return offsets
 
 
 def mark_bright(
