@@ -21,16 +21,19 @@ CASES: dict[str, dict[str, Any]] = {
         "readpatt": "NRSIRS2RAPID",
         "ngroups": 10,
     },
+    "small-guider": {"guider": "FGS_FINEGUIDE"},
+    "guider": {"guider": "FGS_ID-STACK"},
 }
-"""Exposures, as settings of `jwgpu.simulate`."""
+"""Exposures, as settings of `jwgpu.simulate`; ``guider`` is the function of a guider's exposure."""
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "small": ("small", "small-miri", "small-nirspec"),
-    "full": ("nircam", "miri", "nirspec", "irs2"),
+    "small": ("small", "small-miri", "small-nirspec", "small-guider"),
+    "full": ("nircam", "miri", "nirspec", "irs2", "guider"),
 }
 """Names for several cases, as ``--case`` takes them; a case's own name means that case alone."""
 
 NIRCAM, MIRI, NIRSPEC = ("small", "nircam"), ("small-miri", "miri"), ("small-nirspec", "nirspec")
+GUIDER = ("small-guider", "guider")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,8 +51,10 @@ class Row:
     settings
         Of the simulation, over those of the case.
     official
-        ``module:Class`` of the official step, where its first pipeline does not have it. Such a
-        step is given the count rates.
+        ``module:Class`` of the official step, where its pipeline does not have it. Such a step is
+        given the count rates.
+
+    A row of a guider's case is of the guider's pipeline, all others are of the first.
     """
 
     name: str
@@ -76,11 +81,19 @@ ROWS: tuple[Row, ...] = (
     Row("refpix, MIRI", cases=MIRI),
     Row("refpix, IRS2", cases=("irs2",)),
     Row("linearity"),
+    Row("emicorr", cases=MIRI, settings={"interference": 8.0}),
+    Row(
+        "emicorr, sequential",
+        cases=MIRI,
+        parameters={"algorithm": "sequential"},
+        settings={"interference": 8.0},
+    ),
     Row("reset", cases=MIRI),
     Row("rscd", cases=MIRI),
     Row("firstframe", cases=MIRI),
     Row("lastframe", cases=MIRI),
     Row("dark_current"),
+    Row("charge_migration"),
     Row("jump"),
     Row("jump, MIRI", cases=MIRI),
     Row(
@@ -89,9 +102,32 @@ ROWS: tuple[Row, ...] = (
         settings={"snowballs": 20.0},
     ),
     Row("jump, showers", cases=MIRI, parameters={"find_showers": True}, settings={"showers": 10.0}),
+    Row("clean_flicker_noise"),
+    Row("clean_flicker_noise, FFT", cases=NIRSPEC, parameters={"fit_method": "fft"}),
+    Row(
+        "nsclean",
+        cases=NIRSPEC,
+        official="jwst.clean_flicker_noise:CleanFlickerNoiseStep",
+    ),
+    Row("persistence", parameters={"persistence_time": 60}),
+    Row("clean_flicker_noise", settings={"flicker_noise": 6.0}),
+    Row("clean_flicker_noise, MIRI", cases=MIRI),
+    Row(
+        "clean_flicker_noise, model",
+        parameters={"background_method": "model"},
+        settings={"flicker_noise": 6.0},
+    ),
+    Row(
+        "clean_flicker_noise, waves",
+        cases=NIRSPEC,
+        parameters={"fit_method": "fft"},
+        settings={"flicker_noise": 6.0},
+    ),
     Row("ramp_fit"),
     Row("ramp_fit, MIRI", cases=MIRI),
     Row("gain_scale", cases=NIRSPEC, settings={"gain_factor": 2.0}),
+    Row("guider_cds", cases=GUIDER),
+    Row("flat_field, guider", cases=GUIDER),
     Row(
         "badpix_selfcal, 15 by 15",
         parameters={"force_single": True},
