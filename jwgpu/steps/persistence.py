@@ -252,7 +252,7 @@ def flag_windows(
 def starts_of(ramp: Ramp) -> list[float]:
     """Return when each integration starts, in seconds since 1970."""
     exposure = ramp.meta.exposure
-    times = ramp.model.int_times if "int_times" in ramp.model.instance else None
+    times: Any = ramp.model.int_times if "int_times" in ramp.model.instance else ()
     known = 0 if times is None else len(times)
     starts = []
     for integration in range(ramp.data.shape[0]):

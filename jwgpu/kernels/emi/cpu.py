@@ -23,7 +23,7 @@ _BLOCKS = 32
 
 
 @compiled
-def waveform_at(pieces: Any, phase: float) -> float:
+def waveform_at(pieces: Any, phase: float) -> Any:
     """Return the waveform at a phase in turns."""
     place = (phase - np.floor(phase)) * (pieces.shape[0] - 1) + 0.5
     piece = int(place)

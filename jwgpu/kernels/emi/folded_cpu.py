@@ -13,12 +13,15 @@ from jwgpu.kernels.emi.clock import Clock
 #: counts them: the 3 cycles, and 2**32 more by a slip (its phase means nothing).
 _REFERENCE_DELAY = 3 + 2**32
 
+#: Columns that are turned at a time, so that their samples lie one after the other.
+_TILE = 16
+
 _CLIP_SIGMA = 3.0
 _CLIP_ROUNDS = 5
 
 
 @compiled
-def phase_at(time: float, period: float) -> float:
+def phase_at(time: float, period: float) -> Any:
     """Return the phase of a time, in turns below 1."""
     turns = time / period
     return turns - np.floor(turns)
@@ -36,7 +39,7 @@ def bin_of(phase: float, n_bins: int) -> int:
 
 
 @compiled
-def select(values: Any, n: int, place: int) -> float:
+def select(values: Any, n: int, place: int) -> Any:
     """Return what stands at `place` when ``values[:n]`` is sorted; all before it are no larger."""
     low = 0
     high = n - 1
@@ -65,7 +68,7 @@ def select(values: Any, n: int, place: int) -> float:
 
 
 @compiled
-def bias_of(values: Any, n: int, is_few: bool) -> float:
+def bias_of(values: Any, n: int, is_few: bool) -> Any:
     """Return the median of ``values[:n]``, or of few the least, NaN left out; changes `values`."""
     kept = 0
     least = np.float32(np.inf)
@@ -98,7 +101,8 @@ def residual_rows(first: int, stop: int, data: Any, residuals: Any) -> None:
     slope = np.empty(width, np.float64)
     mean = np.empty(width, np.float64)
     left = np.empty((groups, width), np.float32)
-    inner = np.empty(groups, np.float32)
+    tile = np.empty((_TILE, n), np.float32)
+    bias = np.empty(width, np.float32)
     for y in range(first, stop):
         for x in range(width):
             slope[x] = 0.0
@@ -112,13 +116,16 @@ def residual_rows(first: int, stop: int, data: Any, residuals: Any) -> None:
         for group in range(groups):
             for x in range(width):
                 left[group, x] = np.float32(data[group, y, x] - slope[x] * group)
-        for x in range(width):
+        for begin in range(0, width, _TILE):
+            end = min(begin + _TILE, width)
             for t in range(n):
-                inner[t] = left[t + 1, x]
-            bias = bias_of(inner, n, n <= 2)
-            for group in range(groups):
-                left[group, x] -= bias
+                for x in range(begin, end):
+                    tile[x - begin, t] = left[t + 1, x]
+            for x in range(begin, end):
+                bias[x] = bias_of(tile[x - begin], n, n <= 2)
         for group in range(groups):
+            for x in range(width):
+                left[group, x] -= bias[x]
             line = residuals[group, y]
             for k in range(width // 4):
                 total = left[group, 4 * k] + left[group, 4 * k + 1]
@@ -132,7 +139,7 @@ def residual_rows(first: int, stop: int, data: Any, residuals: Any) -> None:
 @compiled
 def time_of(
     y: int, k: int, quarter: int, start: int, row_clocks: int, samples_a_pixel: int, delay: int
-) -> float:
+) -> Any:
     """Return when a pixel is read, in cycles."""
     time = start + y * row_clocks + k * samples_a_pixel
     if k == quarter - 1:

@@ -190,7 +190,7 @@ def best_phase(chi2: Any) -> float:
     if not bool(xp.any(xp.isfinite(chi2))):
         log.warning("EMI: there is nothing to fit a wave to")
         return 0.0
-    n = chi2.shape[0]
+    n = int(chi2.shape[0])
     least = int(xp.argmin(xp.where(xp.isnan(chi2), xp.inf, chi2)))
     before, here, after = (float(chi2[k % n]) for k in (least - 1, least, least + 1))
     bend = before - 2 * here + after
