@@ -122,7 +122,7 @@ def test_statistics_of_pairs():
 
 
 @pytest.mark.parametrize(
-    ("grow", "frames", "has_bias"), [(1, 5, True), (2, 1, False), (0, 0, True)]
+    ("grow", "frames", "has_bias"), [(1, 5, True), (2, 1, False), (0, 0, True), (0, 4, True)]
 )
 def test_saturation_is_the_official_one(detector, grow, frames, has_bias):
     random = np.random.default_rng(frames)

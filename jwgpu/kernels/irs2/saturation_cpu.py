@@ -24,12 +24,16 @@ def find_onsets(
             number = np.uint16(group)
             sample = data[group, rows[y]]
             flags = groupdq[group, rows[y]]
+            at_floor = 0
             for x in range(onset.shape[1]):
-                if sample[x] >= threshold[y, x]:
-                    onset[y, x] = min(onset[y, x], number)
-                if sample[x] <= np.float32(0.0):
-                    flags[x] |= np.uint8(AD_FLOOR | DO_NOT_USE)
-                    seen[y, x] |= np.uint8(AD_FLOOR)
+                candidate = number if sample[x] >= threshold[y, x] else NEVER
+                onset[y, x] = min(onset[y, x], candidate)
+                at_floor |= sample[x] <= np.float32(0.0)
+            if at_floor:
+                for x in range(onset.shape[1]):
+                    if sample[x] <= np.float32(0.0):
+                        flags[x] |= np.uint8(AD_FLOOR | DO_NOT_USE)
+                        seen[y, x] |= np.uint8(AD_FLOOR)
 
 
 @compiled
