@@ -39,6 +39,8 @@ class Part:
         (ints, groups, y, x) of the exposure.
     first_integration : int
         The exposure's integration that comes first here, from 0.
+    first_row : int
+        The exposure's row that comes first here.
     own_rows : (int, int)
         The first row of the part and the one after the last, but for those around them that it
         only needs to see: counted within the part.
@@ -46,6 +48,7 @@ class Part:
 
     shape: tuple[int, int, int, int]
     first_integration: int
+    first_row: int
     own_rows: tuple[int, int]
 
 

@@ -30,11 +30,14 @@ class Session:
         Where reference files come from; a step asks with its own overrides.
     observer : Progress
         Who is told of the progress.
+    max_memory : int or None
+        Bytes that the process shall stay below, by calibrating in blocks; None for no limit.
     """
 
     device: Device
     references: References
     observer: progress.Progress = field(default_factory=progress.current)
+    max_memory: int | None = None
 
     @classmethod
     def of(cls, step: Any) -> Session:
@@ -46,13 +49,17 @@ class Session:
             If the device cannot be used.
         ReferenceFileError
             If the folder of references cannot be read.
+        ParameterError
+            If the memory is not a number of bytes.
         """
         from jwgpu.kernels.compiled import set_threads, threads
         from jwgpu.references import References
+        from jwgpu.runner.memory import bytes_of
 
+        max_memory = bytes_of(step.max_memory)
         set_threads(step.threads)
         source = References(None, step.references, step.offline, _cache(), threads())
-        return cls(get_device(step.device), source)
+        return cls(get_device(step.device), source, max_memory=max_memory)
 
 
 @contextmanager

@@ -13,7 +13,6 @@ import time
 import types
 import typing
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -28,6 +27,7 @@ from jwgpu.models.superstripes import put_stripe, take_stripe
 from jwgpu.references.stripes import of_stripe
 from jwgpu.runner.session import Session
 from jwgpu.steps import provenance
+from jwgpu.steps.division import INTEGRATIONS, PIXELS, ROWS, WHOLE, Cut, Divisible
 from jwgpu.steps.parameters import Parameter, param, spec_of
 from jwgpu.steps.suffixes import remove_suffix
 
@@ -47,37 +47,11 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Cut:
-    """How an exposure may be divided for a step: what one part of the result depends on.
-
-    Attributes
-    ----------
-    kind : str
-        ``pixels``, ``integrations``, ``rows`` or ``whole``.
-    halo : int
-        Rows beyond its own that a block of rows needs.
-    """
-
-    kind: str
-    halo: int = 0
-
-
-PIXELS = Cut("pixels")
-INTEGRATIONS = Cut("integrations")
-WHOLE = Cut("whole")
-
-
-def ROWS(halo: int) -> Cut:
-    """Return the cut into blocks of rows that each need `halo` rows beyond their own."""
-    return Cut("rows", halo)
-
-
 class SkipStep(Exception):
     """Raised by `correct` to end a step with status SKIPPED; the message says why."""
 
 
-class CalibrationStep(stpipe.Step):
+class CalibrationStep(Divisible, stpipe.Step):
     """A step or pipeline: configured and named by stpipe, fed by jwgpu."""
 
     spec = """
@@ -86,13 +60,12 @@ class CalibrationStep(stpipe.Step):
     references = string(default=None)  # Folder of reference files to use instead of CRDS
     threads = integer(min=0, default=0)  # Threads to compute with; 0 for one each CPU
     offline = boolean(default=False)  # Use only the references in CRDS's cache, no network
+    max_memory = string(default=None)  # Calibrate in blocks to stay below, as 4GB; no limit if None
     """
 
     #: Parameters that belong to a whole run, not to a step within a pipeline.
-    run_parameters: ClassVar = ("device", "references", "threads", "offline")
+    run_parameters: ClassVar = ("device", "references", "threads", "offline", "max_memory")
 
-    #: How an exposure may be divided for this step.
-    cut: ClassVar[Cut] = WHOLE
     #: Attribute of ``meta.cal_step`` that holds this step's status; the alias if not given.
     status_name: ClassVar[str | None] = None
     #: What a reference of ``N/A`` means: the step is skipped, or fails.
@@ -122,10 +95,6 @@ class CalibrationStep(stpipe.Step):
 
     # -- what a step does ---------------------------------------------------------------------
 
-    def correct(self, *exposure: Any, **references: Any) -> Any:
-        """Do the science of this step on an exposure, in place; a subclass names its references."""
-        raise NotImplementedError
-
     def correct_all(self, exposure: Any, references: dict[str, Any]) -> Any:
         """Call `correct` on an exposure, or on each of its parts."""
         return self.correct(exposure, **references)
@@ -148,20 +117,37 @@ class CalibrationStep(stpipe.Step):
         """
         started = time.perf_counter()
         self.session.observer.start_step(self.class_alias)
-        result = None
+        status, result = self.attempt(self._prepare_and_correct, exposure)
+        self.record(exposure, status, time.perf_counter() - started)
+        return exposure if result is None else result
+
+    def attempt(self, action: Callable[..., Any], *arguments: Any, **more: Any) -> tuple[str, Any]:
+        """Return COMPLETE and what `action` returns; SKIPPED and None if it raises `SkipStep`."""
         try:
-            self.applies_to(exposure)
-            used = self._load_references(exposure)
-            result = self.correct_all(exposure, used)
-            status = "COMPLETE"
+            return "COMPLETE", action(*arguments, **more)
         except SkipStep as reason:
             log.info("%s is skipped: %s", self.class_alias, reason)
-            status = "SKIPPED"
+            return "SKIPPED", None
+
+    def prepare(self, exposure: Any) -> dict[str, Any]:
+        """Return the references for an exposure, after a look at whether the step applies to it.
+
+        Raises
+        ------
+        SkipStep
+            If it does not.
+        """
+        self.applies_to(exposure)
+        return self._load_references(exposure)
+
+    def record(self, exposure: Any, status: str, seconds: float) -> None:
+        """Record the status, and tell that the step is over."""
         self.set_status(exposure, status)
-        seconds = time.perf_counter() - started
         log.info("%s: %s in %.2f s", self.class_alias, status.lower(), seconds)
         self.session.observer.finish_step(self.class_alias, seconds)
-        return exposure if result is None else result
+
+    def _prepare_and_correct(self, exposure: Any) -> Any:
+        return self.correct_all(exposure, self.prepare(exposure))
 
     def needed_references(self, meta: Any, shape: tuple[int, ...] = ()) -> dict[str, type]:
         """Return the reference types, and their classes, that an exposure needs of this step.

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import logging
 import warnings
-from typing import Any
+from typing import Any, NamedTuple
 
 from jwgpu.backends import namespace_of
 from jwgpu.errors import InputError
-from jwgpu.kernels.jump import JumpCount, JumpSettings, find_jumps
+from jwgpu.kernels.jump import (
+    JumpCount,
+    JumpSettings,
+    Surroundings,
+    clip_jumps,
+    find_full_groups,
+    find_jumps,
+    is_clipped,
+)
 from jwgpu.kernels.large_events import (
     ShowerSettings,
     SnowballSettings,
     flag_showers,
     flag_snowballs,
 )
-from jwgpu.models.flags import DO_NOT_USE, NO_GAIN_VALUE
+from jwgpu.models.flags import DO_NOT_USE, JUMP_DET, NO_GAIN_VALUE
 from jwgpu.models.ramp import Ramp
 from jwgpu.references.types import GainReference, ReadNoiseReference
-from jwgpu.steps.base import WHOLE, RampStep, SkipStep, param
+from jwgpu.runner.scratch import StoredPlanes
+from jwgpu.steps.base import ROWS, WHOLE, Cut, RampStep, SkipStep, param
 
 log = logging.getLogger(__name__)
 
@@ -31,14 +40,36 @@ NOT_SEARCHED = -99
 SHOWER_AMPLITUDE = 6
 DEFAULT_SHOWER_AMPLITUDE = 4.0
 
+#: Rows that are clipped at a time to see which groups have nothing but jumps; mostly it is seen in
+#: the first ones that none have.
+_FEW_ROWS = 4
+
+
+class _Survey(NamedTuple):
+    """What is to be known of an exposure before any of its jumps are searched.
+
+    The groups, (ints, groups) bool, are those of `Surroundings`; None: see for yourself.
+    """
+
+    settings: JumpSettings
+    is_unusable: Any = None
+    is_full: Any = None
+
+
+class _Found(NamedTuple):
+    jumps: JumpCount
+    events: int
+
 
 class JumpStep(RampStep):
     """Find cosmic-ray hits by the differences of successive groups."""
 
     class_alias = "jump"
-    # The method depends on groups that are unusable everywhere, and differences of all integrations
-    # share one median.
-    cut = WHOLE
+    # Differences of all integrations share one median, and a jump is seen in the next row, too.
+    cut = ROWS(1)
+    has_survey = True
+    # Neither sets nor clears DO_NOT_USE and SATURATED.
+    is_unseen_by_surveys = True
 
     rejection_threshold: float = param(4.0, low=0, help="sigmas beyond which a jump is flagged")
     three_group_rejection_threshold: float = param(
@@ -116,6 +147,11 @@ class JumpStep(RampStep):
         if n_groups <= 2:
             raise SkipStep(f"{n_groups} groups are too few to find jumps")
 
+    def cut_for(self, exposure: Ramp) -> Cut:
+        """Return how this exposure may be divided; large events are found in whole images."""
+        del exposure
+        return WHOLE if self.expand_large_events or self.find_showers else self.cut
+
     def correct(self, ramp: Ramp, gain: GainReference, readnoise: ReadNoiseReference) -> None:
         """Flag jumps in ``groupdq``, and pixels without a gain in ``pixeldq``.
 
@@ -130,16 +166,49 @@ class JumpStep(RampStep):
         InputError
             If NFRAMES or TGROUP is missing.
         """
-        settings = self._settings(ramp, gain.data)
+        self.correct_undivided(ramp, gain=gain, readnoise=readnoise)
+
+    def survey(self, exposure: Ramp, **references: Any) -> _Survey:
+        """Return the settings, and what is known of groups with no good pixel at all."""
+        gain = references["gain"].data
+        settings = self._settings(exposure, gain)
+        flags = exposure.groupdq
+        if not isinstance(flags, StoredPlanes):
+            return _Survey(settings)
+        is_unusable = flags.where_all_have(DO_NOT_USE)
+        is_full = is_unusable
+        if is_clipped(flags.shape, is_unusable, settings):
+            is_full = _full_after_clipping(exposure, gain, is_unusable, settings)
+        return _Survey(settings, is_unusable, is_full)
+
+    def correct_part(
+        self, part: Ramp, survey: _Survey, *, gain: GainReference, readnoise: ReadNoiseReference
+    ) -> _Found:
+        """Flag the jumps of some rows; see `correct`."""
         # As "not positive" NaN is included.
-        ramp.pixeldq[~(gain.data > 0)] |= NO_GAIN_VALUE | DO_NOT_USE
-        count = find_jumps(ramp.data, ramp.groupdq, gain.data, readnoise.data, settings)
+        part.pixeldq[~(gain.data > 0)] |= NO_GAIN_VALUE | DO_NOT_USE
+        around = None
+        if part.part is not None:
+            around = Surroundings(survey.is_unusable, survey.is_full, part.part.own_rows)
+        arrays = (part.data, part.groupdq, gain.data, readnoise.data)
+        count = find_jumps(*arrays, survey.settings, around)
+        return _Found(count, self._flag_large_events(part, gain, readnoise, count))
+
+    def collect(self, collected: _Found | None, part: Ramp, found: _Found) -> _Found:
+        """Add up the jumps of all parts."""
+        if collected is None or collected.jumps.jumps is None or found.jumps.jumps is None:
+            return found
+        n_jumps = collected.jumps.jumps + found.jumps.jumps
+        return _Found(JumpCount(n_jumps, found.jumps.unusable_groups), found.events)
+
+    def conclude(self, exposure: Ramp, survey: _Survey, collected: _Found) -> None:
+        """Write the keywords."""
+        count = collected.jumps
         if count.jumps is None:
             log.warning("fewer than %d groups are usable: jumps are not searched", MINIMUM_GROUPS)
         else:
             log.info("%d samples have jumps, without neighbours", count.jumps)
-        events = self._flag_large_events(ramp, gain, readnoise, count)
-        _record_rates(ramp, count, events, self.expand_large_events)
+        _record_rates(exposure, count, collected.events, self.expand_large_events)
 
     def _flag_large_events(
         self, ramp: Ramp, gain: GainReference, readnoise: ReadNoiseReference, count: JumpCount
@@ -227,6 +296,22 @@ class JumpStep(RampStep):
             after_jump_electrons=electrons,
             after_jump_groups=after,
         )
+
+
+def _full_after_clipping(
+    exposure: Ramp, gain: Any, is_unusable: Any, settings: JumpSettings
+) -> Any:
+    """Return, (ints, groups) bool, the groups that clipping leaves without a good pixel."""
+    is_full = is_unusable | True
+    for first in range(0, exposure.image_shape[0], _FEW_ROWS):
+        rows = slice(first, first + _FEW_ROWS)
+        data, flags = exposure.data.read(rows=rows), exposure.groupdq.read(rows=rows)
+        clip_jumps(data, flags, gain[rows], settings)
+        is_full &= find_full_groups(flags, JUMP_DET | DO_NOT_USE)
+        # Of groups that were all unusable before nothing is cleared.
+        if not (is_full & ~is_unusable).any():
+            break
+    return is_full
 
 
 def _required(ramp: Ramp, attribute: str, keyword: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, NamedTuple
 
 from jwgpu.backends import namespace_of
 from jwgpu.errors import InputError
@@ -14,18 +14,46 @@ from jwgpu.models.flags import DO_NOT_USE, SATURATED
 from jwgpu.models.ramp import Ramp
 from jwgpu.models.rates import RampFitOutput, Rates
 from jwgpu.references.types import GainReference, ReadNoiseReference
-from jwgpu.steps.base import WHOLE, RampStep, param
+from jwgpu.runner.scratch import StoredPlanes
+from jwgpu.steps.base import ROWS, WHOLE, Cut, RampStep, param
 from jwgpu.steps.readout import refuse_special_readout
 
 log = logging.getLogger(__name__)
+
+
+class _Survey(NamedTuple):
+    """How an exposure is fitted, all of its rows alike.
+
+    Attributes
+    ----------
+    by_likelihood : bool
+    selected : range
+        Groups that the user wants.
+    groups : (int, int)
+        For least squares: the first group to fit and the one after the last.
+    """
+
+    by_likelihood: bool
+    selected: range
+    groups: tuple[int, int] = (0, 0)
+
+
+class _Found(NamedTuple):
+    """The rates of some rows, or of all, and what `save_opt` asks for."""
+
+    rate: Fit
+    rateints: Fit
+    segments: Any = None
+    chi_square: Any = None
 
 
 class RampFitStep(RampStep):
     """Fit a count rate to each ramp, and combine those of all integrations."""
 
     class_alias = "ramp_fit"
+    cut = ROWS(0)
     # Groups that no pixel may use are left out first, and that takes all pixels to see.
-    cut = WHOLE
+    has_survey = True
 
     algorithm: str = param(
         "OLS_C", options=("OLS_C", "LIKELY"), help="least squares, or maximum likelihood"
@@ -48,6 +76,11 @@ class RampFitStep(RampStep):
         """
         refuse_special_readout(self.class_alias, ramp)
 
+    def cut_for(self, exposure: Ramp) -> Cut:
+        """Return how this exposure may be divided; what `save_opt` asks for is made in one go."""
+        del exposure
+        return WHOLE if self.save_opt else self.cut
+
     def correct(
         self, ramp: Ramp, readnoise: ReadNoiseReference, gain: GainReference
     ) -> tuple[Rates, Rates]:
@@ -69,35 +102,82 @@ class RampFitStep(RampStep):
         InputError
             If a keyword of the timing is missing, or no pixel has a group to fit.
         """
-        if gain.gain_factor is not None:
-            ramp.meta.exposure.gain_factor = gain.gain_factor
-        self._select_groups(ramp)
-        if self._uses_likelihood(ramp):
-            return self._described(ramp, *self._fit_by_likelihood(ramp, readnoise, gain))
-        groups = _usable_groups(ramp)
-        if _is_saturated_from_the_start(ramp, groups[0]):
+        result: tuple[Rates, Rates] = self.correct_undivided(ramp, readnoise=readnoise, gain=gain)
+        return result
+
+    def survey(self, exposure: Ramp, **references: Any) -> _Survey:
+        """Return how to fit, and which groups.
+
+        Raises
+        ------
+        InputError
+            If no pixel has a group to fit.
+        """
+        del references
+        selected = self._selected_groups(exposure)
+        if self._uses_likelihood(exposure):
+            return _Survey(True, selected)
+        groups = _usable_groups(exposure, selected)
+        if _all_have(exposure, groups[0], SATURATED):
             raise InputError(
-                f"{ramp.meta.filename}: all pixels are saturated in the first group of every "
+                f"{exposure.meta.filename}: all pixels are saturated in the first group of every "
                 "integration, so that there is no rate to fit; check the saturation reference"
             )
+        return _Survey(False, selected, groups)
+
+    def correct_part(
+        self, part: Ramp, survey: _Survey, *, readnoise: ReadNoiseReference, gain: GainReference
+    ) -> _Found:
+        """Fit some rows; see `correct`."""
+        if gain.gain_factor is not None:
+            part.meta.exposure.gain_factor = gain.gain_factor
+        part.groupdq[:, : survey.selected.start, ...] |= DO_NOT_USE
+        part.groupdq[:, survey.selected.stop :, ...] |= DO_NOT_USE
+        if survey.by_likelihood:
+            return self._fit_by_likelihood(part, readnoise, gain)
         rate, rateints, segments = fit_ramps(
-            ramp.data,
-            ramp.groupdq,
-            ramp.pixeldq,
+            part.data,
+            part.groupdq,
+            part.pixeldq,
             gain.data,
             readnoise.data,
-            _timing(ramp),
-            groups=groups,
-            zeroframe=ramp.zeroframe,
-            average_dark_current=ramp.average_dark_current,
+            _timing(part),
+            groups=survey.groups,
+            zeroframe=part.zeroframe,
+            average_dark_current=part.average_dark_current,
             suppress_one_group=self.suppress_one_group,
             save_segments=self.save_opt,
-            is_last_use=ramp.is_expendable,
+            is_last_use=part.is_expendable,
         )
-        if segments is not None:
-            output = writing.fitopt_model(ramp, RampFitOutput(**segments._asdict()))
-            self.save_model(output, "fitopt", output_file=self.opt_name or ramp.meta.filename)
-        return self._described(ramp, rate, rateints)
+        return _Found(rate, rateints, segments)
+
+    def collect(self, collected: _Found | None, part: Ramp, found: _Found) -> _Found:
+        """Put the rates of a part into those of the exposure."""
+        if part.part is None:
+            return found
+        if collected is None:
+            ints, _, rows, columns = part.part.shape
+            collected = _Found(_empty((rows, columns), found), _empty((ints, rows, columns), found))
+        first = part.part.first_row
+        own = part.own_rows
+        rows_of_part = slice(first + own.start, first + own.stop)
+        for whole, piece in zip(collected[:2], found[:2], strict=True):
+            for target, values in zip(whole, piece, strict=True):
+                target[..., rows_of_part, :] = values[..., own, :]
+        return collected
+
+    def conclude(self, exposure: Ramp, survey: _Survey, collected: _Found) -> tuple[Rates, Rates]:
+        """Return the products, and save what `save_opt` asks for."""
+        del survey
+        name = self.opt_name or exposure.meta.filename
+        if collected.segments is not None:
+            segments = RampFitOutput(**collected.segments._asdict())
+            output = writing.fitopt_model(exposure, segments)
+            self.save_model(output, "fitopt", output_file=name)
+        if collected.chi_square is not None:
+            output = writing.chi_square_model(exposure, collected.chi_square)
+            self.save_model(output, "likely_chisq", output_file=name)
+        return self._described(exposure, collected.rate, collected.rateints)
 
     def close(self, result: Any) -> Any:
         """Return the rates as official data models, or the ramp if the step was skipped."""
@@ -128,7 +208,7 @@ class RampFitStep(RampStep):
 
     def _fit_by_likelihood(
         self, ramp: Ramp, readnoise: ReadNoiseReference, gain: GainReference
-    ) -> tuple[Fit, Fit]:
+    ) -> _Found:
         """Fit by likelihood; the jumps that are found are flagged in `ramp`.
 
         `suppress_one_group` is without effect, and so are the special cases of least squares:
@@ -148,11 +228,7 @@ class RampFitStep(RampStep):
             average_dark_current=ramp.average_dark_current,
             save_chi_square=self.save_opt,
         )
-        if chi_square is not None:
-            output = writing.chi_square_model(ramp, chi_square)
-            name = self.opt_name or ramp.meta.filename
-            self.save_model(output, "likely_chisq", output_file=name)
-        return rate, rateints
+        return _Found(rate, rateints, chi_square=chi_square)
 
     def _described(self, ramp: Ramp, rate: Fit, rateints: Fit) -> tuple[Rates, Rates]:
         """Return both products with their metadata."""
@@ -163,8 +239,8 @@ class RampFitStep(RampStep):
             self.set_status(product, "COMPLETE")
         return result
 
-    def _select_groups(self, ramp: Ramp) -> None:
-        """Flag the groups outside `firstgroup` and `lastgroup`."""
+    def _selected_groups(self, ramp: Ramp) -> range:
+        """Return the groups from `firstgroup` to `lastgroup`."""
         n_groups = ramp.data.shape[1]
         first = 0 if self.firstgroup is None else self.firstgroup
         last = n_groups - 1 if self.lastgroup is None else self.lastgroup
@@ -175,13 +251,16 @@ class RampFitStep(RampStep):
             log.warning("lastgroup %d is beyond the last group, %d", last, n_groups - 1)
         if first >= last and n_groups > 1:
             log.warning("firstgroup %d is not before lastgroup %d: both are ignored", first, last)
-        if first >= last:
-            return
-        ramp.groupdq[:, :first, ...] |= DO_NOT_USE
-        ramp.groupdq[:, last + 1 :, ...] |= DO_NOT_USE
+        return range(n_groups) if first >= last else range(first, min(last + 1, n_groups))
 
 
-def _usable_groups(ramp: Ramp) -> tuple[int, int]:
+def _empty(shape: tuple[int, ...], found: _Found) -> Fit:
+    """Return arrays for the rates of an exposure of which some rows were found."""
+    xp = namespace_of(found.rate.data)
+    return Fit._make(xp.empty(shape, dtype=values.dtype) for values in found.rate)
+
+
+def _usable_groups(ramp: Ramp, selected: range) -> tuple[int, int]:
     """Return the first group to fit and the one after the last.
 
     For MIRI, groups at the start that no pixel of any integration may use are left out, and the
@@ -195,9 +274,13 @@ def _usable_groups(ramp: Ramp) -> tuple[int, int]:
     first, stop = 0, ramp.data.shape[1]
     if ramp.meta.instrument.name != "MIRI" or stop == 1:
         return first, stop
-    while first < stop and _all_have(ramp, first, DO_NOT_USE):
+
+    def is_unusable(group: int) -> bool:
+        return group not in selected or _all_have(ramp, group, DO_NOT_USE)
+
+    while first < stop and is_unusable(first):
         first += 1
-    if first < stop and _all_have(ramp, stop - 1, DO_NOT_USE):
+    if first < stop and is_unusable(stop - 1):
         stop -= 1
     if stop - first < 2:
         raise InputError(
@@ -207,12 +290,10 @@ def _usable_groups(ramp: Ramp) -> tuple[int, int]:
     return first, stop
 
 
-def _is_saturated_from_the_start(ramp: Ramp, first: int) -> bool:
-    return _all_have(ramp, first, SATURATED)
-
-
 def _all_have(ramp: Ramp, group: int, flag: int) -> bool:
     """Return whether all pixels of all integrations have `flag` in `group`."""
+    if isinstance(ramp.groupdq, StoredPlanes):
+        return all(ramp.groupdq.all_have(i, group, flag) for i in range(ramp.groupdq.shape[0]))
     xp = namespace_of(ramp.groupdq)
     # One integration at a time: the first good pixels end the search, and memory stays small.
     return all(bool(xp.all((one[group, ...] & flag) != 0)) for one in ramp.groupdq)

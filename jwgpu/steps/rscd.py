@@ -9,7 +9,8 @@ from jwgpu.backends import namespace_of
 from jwgpu.models.flags import DO_NOT_USE, FLUX_ESTIMATED, SATURATED
 from jwgpu.models.ramp import Ramp
 from jwgpu.references.types import RscdReference
-from jwgpu.steps.base import WHOLE, RampStep, SkipStep
+from jwgpu.runner.scratch import StoredPlanes
+from jwgpu.steps.base import INTEGRATIONS, RampStep, SkipStep
 
 log = logging.getLogger(__name__)
 
@@ -19,11 +20,32 @@ _GROUPS_TO_KEEP = 3
 _SHORT_EXPOSURE = 5
 
 
-class _BackedOff(NamedTuple):
-    """How many pixels kept groups because they saturate early; and of them all of their groups."""
+class _Kind(NamedTuple):
+    """The integrations that lose the same groups: the first one, or the others.
 
-    some_groups: int
-    first_group: int
+    Attributes
+    ----------
+    name : str
+        How the keywords call them.
+    integrations : range
+        Of the exposure, from 0.
+    skip : int
+        Groups to lose.
+    levels : list of int
+        Groups to look for saturated pixels in, see `_saturated_groups`.
+    """
+
+    name: str
+    integrations: range
+    skip: int
+    levels: list[int]
+
+
+class _BackedOff(NamedTuple):
+    """Which pixels kept groups because they saturate early; and of them all of their groups."""
+
+    some_groups: Any
+    first_group: Any
 
 
 class RscdStep(RampStep):
@@ -34,9 +56,9 @@ class RscdStep(RampStep):
     """
 
     class_alias = "rscd"
-    # The search for saturated pixels goes on as long as any pixel of the image needs it, and the
-    # pixels are counted for the header.
-    cut = WHOLE
+    cut = INTEGRATIONS
+    # The search for saturated pixels goes on as long as any pixel of any integration needs it.
+    has_survey = True
 
     def applies_to(self, exposure: Ramp) -> None:
         """Raise `SkipStep` for other instruments than MIRI."""
@@ -59,23 +81,68 @@ class RscdStep(RampStep):
             If the pattern and subarray are not in the reference, or there are less than three
             groups.
         """
-        exposure = ramp.meta.exposure
-        skips = _groups_to_skip(ramp, rscd)
-        if exposure.ngroups < _GROUPS_TO_KEEP:
-            raise SkipStep(f"{exposure.ngroups} groups are too few to do without the first")
-        first_skip, other_skip = (_limited_skip(skip, exposure.ngroups) for skip in skips)
-        first_integration = exposure.integration_start or 1
-        if first_integration == 1:
-            counts = _flag_first_groups(ramp, range(1), first_skip)
-            ramp.meta.rscd.keep_bright_firstgroup_int1 = counts.first_group
-            ramp.meta.rscd.keep_groups_saturation_int1 = counts.some_groups
-            ramp.meta.rscd.ngroups_skip_int1 = first_skip
-        if exposure.nints > 1:
-            others = range(1 if first_integration == 1 else 0, ramp.data.shape[0])
-            counts = _flag_first_groups(ramp, others, other_skip)
-            ramp.meta.rscd.keep_bright_firstgroup_int2p = counts.first_group
-            ramp.meta.rscd.keep_groups_saturation_int2p = counts.some_groups
-            ramp.meta.rscd.ngroups_skip_int2p = other_skip
+        self.correct_undivided(ramp, rscd=rscd)
+
+    def survey(self, exposure: Ramp, **references: Any) -> list[_Kind]:
+        """Return which integrations lose how many groups."""
+        facts = exposure.meta.exposure
+        skips = _groups_to_skip(exposure, references["rscd"])
+        if facts.ngroups < _GROUPS_TO_KEEP:
+            raise SkipStep(f"{facts.ngroups} groups are too few to do without the first")
+        first, others = (_limited_skip(skip, facts.ngroups) for skip in skips)
+        has_first = (facts.integration_start or 1) == 1
+        found = []
+        if has_first:
+            found.append(("int1", range(1), first))
+        if facts.nints > 1:
+            rest = range(1 if has_first else 0, exposure.data.shape[0])
+            found.append(("int2p", rest, others))
+        flags = exposure.groupdq
+        return [_Kind(*kind, _saturated_groups(flags, *kind[1:])) for kind in found]
+
+    def correct_part(
+        self, part: Ramp, survey: list[_Kind], *, rscd: RscdReference
+    ) -> dict[str, _BackedOff | None]:
+        """Flag the first groups of some integrations; see `correct`."""
+        del rscd
+        first = part.first_integration
+        here = range(first, first + part.data.shape[0])
+        return {
+            kind.name: _flag_first_groups(
+                part, [i - first for i in kind.integrations if i in here], kind
+            )
+            for kind in survey
+        }
+
+    def collect(
+        self,
+        collected: dict[str, _BackedOff | None] | None,
+        part: Ramp,
+        found: dict[str, _BackedOff | None],
+    ) -> dict[str, _BackedOff | None]:
+        """Take the pixels that kept groups in any integration."""
+        del part
+        for name, more in (collected or {}).items():
+            own = found[name]
+            if more is not None and own is not None:
+                for ours, theirs in zip(own, more, strict=True):
+                    ours |= theirs
+        return found
+
+    def conclude(
+        self, exposure: Ramp, survey: list[_Kind], collected: dict[str, _BackedOff | None]
+    ) -> None:
+        """Count the pixels for the header."""
+        for kind in survey:
+            pixels, counts = collected[kind.name], (0, 0)
+            if pixels is not None:
+                xp = namespace_of(pixels.some_groups)
+                some, first = (int(xp.count_nonzero(which)) for which in pixels)
+                counts = some, first
+                log.info("%d pixels saturate early and lose fewer groups", counts[0])
+            setattr(exposure.meta.rscd, f"keep_bright_firstgroup_{kind.name}", counts[1])
+            setattr(exposure.meta.rscd, f"keep_groups_saturation_{kind.name}", counts[0])
+            setattr(exposure.meta.rscd, f"ngroups_skip_{kind.name}", kind.skip)
 
 
 def _groups_to_skip(ramp: Ramp, rscd: RscdReference) -> tuple[int, int]:
@@ -101,20 +168,20 @@ def _limited_skip(skip: int, n_groups: int) -> int:
     return min(skip, n_groups - _GROUPS_TO_KEEP)
 
 
-def _flag_first_groups(ramp: Ramp, integrations: range, skip: int) -> _BackedOff:
-    """Flag the first `skip` groups of `integrations`, fewer where a pixel saturates early."""
-    levels = _saturated_groups(ramp.groupdq, integrations, skip)
-    if not levels:
+def _flag_first_groups(ramp: Ramp, integrations: list[int], kind: _Kind) -> _BackedOff | None:
+    """Flag the first groups, fewer where a pixel saturates early; None where none does."""
+    skip = kind.skip
+    if not kind.levels:
         for integration in integrations:
             ramp.groupdq[integration, :skip, ...] |= DO_NOT_USE
-        return _BackedOff(0, 0)
+        return None
     xp = namespace_of(ramp.groupdq)
     keeps_some = xp.zeros_like(ramp.pixeldq, dtype=xp.bool)
     keeps_first = xp.zeros_like(ramp.pixeldq, dtype=xp.bool)
     for integration in integrations:
         groups = ramp.groupdq[integration, ...]
         kept = xp.zeros_like(ramp.pixeldq, dtype=xp.int32)
-        for level in levels:
+        for level in kind.levels:
             kept += xp.asarray(_saturates_later(groups, level), dtype=xp.int32)
         keeps_some |= (kept > 0) & (skip > 0)
         keeps_first |= kept >= skip
@@ -122,9 +189,7 @@ def _flag_first_groups(ramp: Ramp, integrations: range, skip: int) -> _BackedOff
             flagged = groups[group, ...] | DO_NOT_USE
             groups[group, ...] = xp.where(kept < skip - group, flagged, groups[group, ...])
     ramp.pixeldq[...] = xp.where(keeps_some, ramp.pixeldq | FLUX_ESTIMATED, ramp.pixeldq)
-    counts = _BackedOff(int(xp.count_nonzero(keeps_some)), int(xp.count_nonzero(keeps_first)))
-    log.info("%d pixels saturate early and lose fewer groups", counts.some_groups)
-    return counts
+    return _BackedOff(keeps_some, keeps_first)
 
 
 def _saturated_groups(groupdq: Any, integrations: range, skip: int) -> list[int]:
@@ -132,13 +197,20 @@ def _saturated_groups(groupdq: Any, integrations: range, skip: int) -> list[int]
 
     The list ends before the first group in which no pixel of the image does.
     """
-    xp = namespace_of(groupdq)
     levels = []
     for level in range(skip + 1, 0, -1):
-        if not any(bool(xp.any(_saturates_later(groupdq[i, ...], level))) for i in integrations):
+        if not any(_any_saturates_later(groupdq, i, level) for i in integrations):
             break
         levels.append(level)
     return levels
+
+
+def _any_saturates_later(groupdq: Any, integration: int, level: int) -> bool:
+    if isinstance(groupdq, StoredPlanes):
+        groups = groupdq.read(slice(integration, integration + 1), groups=slice(level + 1))[0]
+    else:
+        groups = groupdq[integration, ...]
+    return bool(namespace_of(groups).any(_saturates_later(groups, level)))
 
 
 def _saturates_later(groups: Any, level: int) -> Any:

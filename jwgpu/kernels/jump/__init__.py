@@ -71,8 +71,71 @@ class JumpCount:
     unusable_groups: int
 
 
+@dataclass(frozen=True)
+class Surroundings:
+    """What has to be known of an exposure to find the jumps in some of its rows.
+
+    Parameters
+    ----------
+    is_unusable : array, (ints, groups) bool
+        Groups of which every pixel is DO_NOT_USE.
+    is_full : array, (ints, groups) bool
+        Groups of which every pixel is DO_NOT_USE or JUMP_DET after sigma clipping.
+    rows : (int, int)
+        The first row to count jumps in and the one after the last: others are there to see their
+        neighbours.
+    """
+
+    is_unusable: Any
+    is_full: Any
+    rows: tuple[int, int]
+
+
+def find_full_groups(groupdq: Any, flags: int) -> Any:
+    """Return, (ints, groups) bool on the host, the groups of which every pixel has one of `flags`.
+
+    Parameters
+    ----------
+    groupdq : array, (ints, groups, y, x) uint8
+    flags : int
+    """
+    return implementation(__name__, groupdq).find_full_groups(groupdq, flags)
+
+
+def is_clipped(shape: tuple[int, ...], is_unusable: Any, settings: JumpSettings) -> bool:
+    """Return whether an exposure of this shape is searched by sigma clipping.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (ints, groups, y, x).
+    is_unusable : array, (ints, groups) bool
+        Groups of which every pixel is DO_NOT_USE.
+    settings : JumpSettings
+    """
+    if settings.only_use_ints:
+        return shape[0] >= settings.minimum_sigclip_groups
+    return bool((~is_unusable).sum() >= settings.minimum_sigclip_groups)
+
+
+def clip_jumps(data: Any, groupdq: Any, gain: Any, settings: JumpSettings) -> None:
+    """Flag in ``groupdq``, in place, the jumps that sigma clipping finds, and no neighbours.
+
+    Parameters
+    ----------
+    data, groupdq, gain, settings
+        As for `find_jumps`, of any rows of an exposure.
+    """
+    implementation(__name__, data, groupdq, gain).clip_jumps(data, groupdq, gain, settings)
+
+
 def find_jumps(
-    data: Any, groupdq: Any, gain: Any, readnoise: Any, settings: JumpSettings
+    data: Any,
+    groupdq: Any,
+    gain: Any,
+    readnoise: Any,
+    settings: JumpSettings,
+    surroundings: Surroundings | None = None,
 ) -> JumpCount:
     """Flag jumps JUMP_DET in ``groupdq``, in place.
 
@@ -103,6 +166,9 @@ def find_jumps(
     readnoise : array, (y, x) float32
         Noise of a difference of two frames, in DN.
     settings : JumpSettings
+    surroundings : Surroundings, optional
+        Of an exposure of which these are some rows, with one more on either side, or up to the
+        edge. The flags of these outer rows are not to be used.
 
     Returns
     -------
@@ -114,6 +180,6 @@ def find_jumps(
     sigma clipping, the single pass and the noise of several integrations as in release 3.0.
     """
     result: JumpCount = implementation(__name__, data, groupdq, gain, readnoise).find_jumps(
-        data, groupdq, gain, readnoise, settings
+        data, groupdq, gain, readnoise, settings, surroundings
     )
     return result

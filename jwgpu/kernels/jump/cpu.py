@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 
 from jwgpu.kernels.compiled import compiled, over_rows
-from jwgpu.kernels.jump import JumpCount, JumpSettings
+from jwgpu.kernels.jump import JumpCount, JumpSettings, Surroundings, is_clipped
 from jwgpu.kernels.jump.columns_cpu import (
     ABSOLUTE,
     SIGNED,
@@ -194,32 +194,43 @@ def find_full_groups(groupdq: Any, flags: int) -> Any:
 
 def choose_method(is_unusable: Any, settings: JumpSettings) -> int | None:
     """Return the method for these unusable groups, (ints, groups) bool; None: too few are left."""
-    n_ints, n_groups = is_unusable.shape
-    n_usable = is_unusable.size - int(is_unusable.sum())
+    n_groups = is_unusable.shape[1]
     least_usable = n_groups - int(is_unusable.sum(axis=1).max())
-    if settings.only_use_ints and n_ints >= settings.minimum_sigclip_groups:
-        return SIGMA_CLIP_INTS
-    if not settings.only_use_ints and n_usable >= settings.minimum_sigclip_groups:
-        return SIGMA_CLIP_ALL
+    if is_clipped(is_unusable.shape, is_unusable, settings):
+        return SIGMA_CLIP_INTS if settings.only_use_ints else SIGMA_CLIP_ALL
     if least_usable < settings.minimum_groups:
         return None
     return SINGLE_PASS if least_usable - 1 >= settings.min_diffs_single_pass else ITERATIVE
 
 
-def clear_full_groups(groupdq: Any) -> None:
+def clear_full_groups(groupdq: Any, full: Any) -> None:
     """Take JUMP_DET, if alone, off groups in which each sample is JUMP_DET or DO_NOT_USE."""
-    full = find_full_groups(groupdq, JUMP_DET | DO_NOT_USE)
     for integration, group in zip(*np.nonzero(full), strict=True):
         flags = groupdq[integration, group]
         flags[flags == JUMP_DET] = 0
 
 
+def clip_jumps(data: Any, groupdq: Any, gain: Any, settings: JumpSettings) -> None:
+    """See the package."""
+    rejection = float(settings.rejection_threshold)
+    step = data.shape[1] - 1 if settings.only_use_ints else 1
+    over_rows(clip_in_rows, data.shape[2], data, groupdq, gain, rejection, step)
+
+
 def find_jumps(
-    data: Any, groupdq: Any, gain: Any, readnoise: Any, settings: JumpSettings
+    data: Any,
+    groupdq: Any,
+    gain: Any,
+    readnoise: Any,
+    settings: JumpSettings,
+    surroundings: Surroundings | None,
 ) -> JumpCount:
     """See the package."""
     n_ints, n_groups, n_rows, n_columns = data.shape
-    is_unusable = find_full_groups(groupdq, DO_NOT_USE)
+    if surroundings is None:
+        is_unusable = find_full_groups(groupdq, DO_NOT_USE)
+    else:
+        is_unusable = surroundings.is_unusable
     unusable_groups = int(is_unusable.sum())
     method = choose_method(is_unusable, settings)
     n_words = (n_groups + 6) // 8 if settings.flag_4_neighbors and method is not None else 0
@@ -228,10 +239,12 @@ def find_jumps(
         over_rows(flag_neighbors_in_rows, n_rows, groupdq, marks)
         return JumpCount(None, unusable_groups)
     if method in (SIGMA_CLIP_INTS, SIGMA_CLIP_ALL):
-        rejection = float(settings.rejection_threshold)
-        step = n_groups - 1 if method == SIGMA_CLIP_INTS else 1
-        over_rows(clip_in_rows, n_rows, data, groupdq, gain, rejection, step)
-        clear_full_groups(groupdq)
+        clip_jumps(data, groupdq, gain, settings)
+        if surroundings is None:
+            is_full = find_full_groups(groupdq, JUMP_DET | DO_NOT_USE)
+        else:
+            is_full = surroundings.is_full
+        clear_full_groups(groupdq, is_full)
         method = MARK_ONLY
     limits = Limits(
         method=method,
@@ -251,4 +264,5 @@ def find_jumps(
         electrons, groups = settings.after_jump_electrons, settings.after_jump_groups
         after = AfterJump(float(electrons[0]), int(groups[0]), float(electrons[1]), int(groups[1]))
         over_rows(flag_after_jumps_in_rows, n_rows, data, groupdq, gain, after)
-    return JumpCount(int(n_jumps.sum()), unusable_groups)
+    own = slice(None) if surroundings is None else slice(*surroundings.rows)
+    return JumpCount(int(n_jumps[own].sum()), unusable_groups)

@@ -1,0 +1,93 @@
+"""How an exposure may be divided for a step, and how a step works on the parts.
+
+An exposure that is too big for the memory goes through the steps part by part. Most steps treat a
+part like an exposure. One that must know something of the whole finds it in a `survey` beforehand,
+and says in `collect` and `conclude` what is to come of what it found in the parts; its `correct`
+does the same with the exposure as the only part.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How an exposure may be divided for a step: what one part of the result depends on.
+
+    Attributes
+    ----------
+    kind : str
+        ``pixels``, ``integrations``, ``rows`` or ``whole``.
+    halo : int
+        Rows beyond its own that a block of rows needs.
+    """
+
+    kind: str
+    halo: int = 0
+
+
+PIXELS = Cut("pixels")
+INTEGRATIONS = Cut("integrations")
+WHOLE = Cut("whole")
+
+
+def ROWS(halo: int) -> Cut:
+    """Return the cut into blocks of rows that each need `halo` rows beyond their own."""
+    return Cut("rows", halo)
+
+
+class Divisible:
+    """What a step tells of how it may be divided."""
+
+    #: How an exposure may be divided for this step.
+    cut: ClassVar[Cut] = WHOLE
+    #: Whether `survey` finds something: the steps before must then be done with all parts first.
+    has_survey: ClassVar[bool] = False
+    #: Whether what surveys of later steps look at is the same before and after this step.
+    is_unseen_by_surveys: ClassVar[bool] = False
+
+    def cut_for(self, exposure: Any) -> Cut:
+        """Return how this exposure may be divided, with the parameters that this step has."""
+        del exposure
+        return self.cut
+
+    def survey(self, *exposure: Any, **references: Any) -> Any:
+        """Return what `correct_part` has to know of the whole exposure.
+
+        Parameters
+        ----------
+        exposure : Ramp
+            One; its ``data`` and ``groupdq`` may be `jwgpu.runner.scratch.StoredPlanes`.
+        **references : Reference
+        """
+        del exposure, references
+
+    def correct_part(self, *part: Any, **references: Any) -> Any:
+        """Do the science on a part of an exposure, in place; return what was found.
+
+        Parameters
+        ----------
+        part : Ramp, and what `survey` returned
+        **references : Reference
+        """
+        return self.correct(part[0], **references)
+
+    def collect(self, collected: Any, part: Any, found: Any) -> Any:
+        """Add what was found in a part to what was in others, None at first; return both."""
+        del collected, part, found
+
+    def conclude(self, exposure: Any, survey: Any, collected: Any) -> Any:
+        """Finish an exposure of which all parts are done; return what is to take its place."""
+        del exposure, survey, collected
+
+    def correct(self, *exposure: Any, **references: Any) -> Any:
+        """Do the science of this step on an exposure, in place; a subclass names its references."""
+        raise NotImplementedError
+
+    def correct_undivided(self, exposure: Any, **references: Any) -> Any:
+        """Do what is done with parts to an exposure in one piece: for the `correct` of a step."""
+        survey = self.survey(exposure, **references)
+        found = self.correct_part(exposure, survey, **references)
+        return self.conclude(exposure, survey, self.collect(None, exposure, found))
