@@ -133,8 +133,9 @@ def _collate_arrays(ramp: Ramp, readout: StripedReadout, lines: slice, n_reads: 
 
 def _moves(readout: StripedReadout, lines: slice) -> Iterator[tuple[int, int, Any, Any]]:
     """Yield stripe, read, and where its lines are in its image and in that of all."""
-    for stripe, blocks in enumerate(readout.blocks):
-        for read, block in enumerate(blocks):
+    # Where stripes overlap the last one wins: that of the last read.
+    for read, of_read in enumerate(zip(*readout.blocks, strict=True)):
+        for stripe, block in enumerate(of_read):
             first = block.detector.start - lines.start
             whole = slice(first, first + block.image.stop - block.image.start)
             sizes = readout.slow_size, lines.stop - lines.start
