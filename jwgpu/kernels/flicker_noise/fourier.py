@@ -36,8 +36,10 @@ _LEAST_SHARE = 0.05
 _GAP = 12
 _PIXEL_TIME = 1.0e-5
 
-#: Densities of unlit pixels below this are rounding noise: no such pixel is near.
-_NO_DENSITY = 1e-9
+#: Densities of unlit pixels below this are rounding noise of float32: no such pixel is near.
+_NO_DENSITY = 1e-6
+#: Rows that are transformed together.
+_ROWS = 128
 #: Eigenvalues below this share of the largest are taken as zero: single precision, in which the
 #: official fit is made, cannot tell them from zero.
 _SINGULAR = 1e-6
@@ -89,11 +91,10 @@ def full_frame_noise(image: Any, mask: Any) -> Any:
     number = len(gains)
     waves = _waves(xp, columns, number)
     weights = _squared_weights(xp, mask)
-    values = fill_outliers(xp.ascontiguousarray(image), mask, _OUTLIERS)
-    diagonals = weights @ waves
-    weights *= values
-    sums = weights @ waves
-    del weights, values
+    diagonals = _transformed(xp, weights, waves)
+    weights *= fill_outliers(xp.ascontiguousarray(image), mask, _OUTLIERS)
+    sums = _transformed(xp, weights, waves)
+    del weights
     k = xp.arange(number)
     lag = k[:, None] - k[None, :]
     matrices = xp.where(lag >= 0, diagonals[:, abs(lag)], diagonals[:, abs(lag)].conj())
@@ -106,8 +107,9 @@ def full_frame_noise(image: Any, mask: Any) -> Any:
     # What real numbers have at negative frequencies; the column that the noise is moved by.
     amplitudes[:, 1:] *= 2
     amplitudes *= waves[1, :]
-    noise = amplitudes.real @ waves.real.T + amplitudes.imag @ waves.imag.T
-    return noise.astype(xp.float32)
+    parts = xp.concatenate([amplitudes.real, amplitudes.imag], axis=1).astype(xp.float32)
+    noise = parts @ xp.concatenate([waves.real, waves.imag], axis=1).astype(xp.float32).T
+    return noise
 
 
 def subarray_noise(image: Any, mask: Any, band: Band) -> Any:
@@ -159,6 +161,18 @@ def _low_pass(columns: int) -> Any:
     return gains[: int((gains > 0).sum())]
 
 
+def _transformed(xp: Any, values: Any, waves: Any) -> Any:
+    """Return the Fourier transform of float32 rows, in a few frequencies: (y, number) complex."""
+    number = waves.shape[1]
+    real = xp.concatenate([waves.real, waves.imag], axis=1)
+    sums = xp.empty((values.shape[0], 2 * number))
+    # Float64 of a part of the rows at a time.
+    for first in range(0, values.shape[0], _ROWS):
+        rows = slice(first, first + _ROWS)
+        sums[rows] = values[rows].astype(xp.float64) @ real
+    return sums[:, :number] + 1j * sums[:, number:]
+
+
 def _waves(xp: Any, n: int, number: int) -> Any:
     """Return the first waves of a Fourier transform: (n, number) complex."""
     phase = (xp.arange(n)[:, None] * xp.arange(number)[None, :]) % n
@@ -174,18 +188,23 @@ def _gaussian(n: int, center: int, origin: int, sigma: float) -> Any:
 
 
 def _squared_weights(xp: Any, mask: Any) -> Any:
-    """Return one over the squared density of unlit pixels in the row before: (y, x) float64."""
-    columns = mask.shape[1]
+    """Return one over the squared density of unlit pixels in the row before: (y, x) float32."""
+    rows, columns = mask.shape
     window = xp.asarray(_gaussian(columns, columns // 2 + 1, columns // 2, _DENSITY_WIDTH))
-    before = xp.roll(mask, 1, axis=0)
-    spectrum = xp.fft.rfft(before.astype(xp.float64), axis=1)
-    spectrum *= xp.fft.rfft(window)
-    density = xp.fft.irfft(spectrum, columns, axis=1)
-    density[~before.any(axis=1)] = 1.0
-    is_used = mask & (density > _NO_DENSITY)
-    xp.maximum(density, _NO_DENSITY, out=density)
-    density *= density
-    return is_used / density
+    window = xp.fft.rfft(window).astype(xp.complex64)
+    weights = xp.empty(mask.shape, xp.float32)
+    for first in range(0, rows, _ROWS):
+        here = mask[first : first + _ROWS]
+        before = mask[xp.arange(first - 1, first - 1 + here.shape[0])]
+        spectrum = xp.fft.rfft(before.astype(xp.float32), axis=1)
+        spectrum *= window
+        density = xp.fft.irfft(spectrum, columns, axis=1)
+        density[~before.any(axis=1)] = 1.0
+        is_used = here & (density > _NO_DENSITY)
+        xp.maximum(density, xp.float32(_NO_DENSITY), out=density)
+        density *= density
+        xp.divide(is_used, density, out=weights[first : first + _ROWS])
+    return weights
 
 
 def _solve(xp: Any, matrices: Any, sums: Any) -> Any:
