@@ -1,28 +1,67 @@
-"""charge_migration: not there yet; it is off by default, as in the official package."""
+"""Flag groups from where charge migrates to the neighbouring pixels on."""
 
 from __future__ import annotations
 
-from jwgpu.errors import NotYetError
+import logging
+from typing import Any
+
+from jwgpu.backends import namespace_of
+from jwgpu.models.flags import CHARGELOSS, DO_NOT_USE
 from jwgpu.models.ramp import Ramp
-from jwgpu.steps.base import RampStep, param
+from jwgpu.steps.base import ROWS, RampStep, SkipStep, param
+
+log = logging.getLogger(__name__)
+
+_LEAST_GROUPS = 3
 
 
 class ChargeMigrationStep(RampStep):
-    """Stand in for the step until it is there: it can be skipped, and says so when it is not."""
+    """Flag the groups of bright pixels, and of their neighbours, whose signal is not reliable.
+
+    In undersampled images of stars, charge spills from the brightest pixel over to the next ones
+    long before it saturates. The groups from there on are left out of the fitted rate; ramp_fit
+    counts them all the same in the variance by read noise, so that resampling does not give such
+    pixels less weight than others.
+    """
 
     class_alias = "charge_migration"
+    # A pixel depends on its four neighbours.
+    cut = ROWS(1)
 
+    signal_threshold: float = param(25000, help="signal from which on charge migrates, in DN")
     skip: bool = param(True, help="Skip this step")
 
     def correct(self, ramp: Ramp) -> None:
-        """Refuse.
+        """Flag CHARGELOSS and DO_NOT_USE in all groups from the first that is too bright on.
+
+        Parameters
+        ----------
+        ramp : Ramp
+            Exposure; its ``groupdq`` is changed.
 
         Raises
         ------
-        NotYetError
-            Always: jwgpu does not have flagging groups from where charge migrates on yet.
+        SkipStep
+            If there are fewer than three groups.
         """
-        raise NotYetError(
-            "charge_migration: jwgpu does not have this step yet; "
-            "leave it skipped, or run it with the official package"
-        )
+        if ramp.data.shape[1] < _LEAST_GROUPS:
+            raise SkipStep(f"it needs {_LEAST_GROUPS} groups or more")
+        log.info("charge migrates from %.2f DN on", self.signal_threshold)
+        for data, groupdq in zip(ramp.data, ramp.groupdq, strict=True):
+            self._flag_integration(data, groupdq)
+
+    def _flag_integration(self, data: Any, groupdq: Any) -> None:
+        """Flag one integration: (groups, y, x), samples and flags."""
+        xp = namespace_of(data)
+        lost = xp.zeros(data.shape[1:], dtype=bool)
+        for group in range(data.shape[0]):
+            samples, flags = data[group, ...], groupdq[group, ...]
+            # Quirk: a group that is not to be used counts all the same if it has another flag too.
+            found = (samples > self.signal_threshold) & (flags != DO_NOT_USE)
+            lost |= found
+            lost[1:, :] |= found[:-1, :]
+            lost[:-1, :] |= found[1:, :]
+            lost[:, 1:] |= found[:, :-1]
+            lost[:, :-1] |= found[:, 1:]
+            # What is flagged here is of this group, and was looked at already.
+            flags |= xp.where(lost, CHARGELOSS | DO_NOT_USE, 0).astype(flags.dtype)
