@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 from jwst.refpix import RefPixStep as OfficialStep
-from stdatamodels.jwst.datamodels import RampModel
+from stdatamodels.jwst.datamodels import RampModel, SuperstripeRampModel
 
 from jwgpu.errors import InputError
 from jwgpu.models.flags import DO_NOT_USE, HOT, REFERENCE_PIXEL
@@ -285,6 +285,36 @@ def test_stripes(detector, shape, start, odd_even):
     model.zeroframe = model.data[:, 0].copy()
     model.zeroframe[:, 5:9] = 0.0
     assert_same(model, odd_even_columns=odd_even)
+
+
+def superstripes():
+    """Return an exposure of three superstripes, the reference pixels of each flagged otherwise."""
+    plain = exposure("NRCA1", (6, 2, 20, 96), (1, 1))
+    model = SuperstripeRampModel(data=plain.data)
+    model.update(plain)
+    keywords = {"reads1": 4, "skips1": 0, "reads2": 16, "skips2": 0}
+    for name, value in keywords.items():
+        setattr(model.meta.subarray, f"multistripe_{name}", value)
+    model.meta.subarray.repeat_stripe, model.meta.subarray.interleave_reads1 = 1, 0
+    model.meta.subarray.superstripe_step, model.meta.subarray.num_superstripe = 16, 3
+    model.pixeldq = np.zeros((3, 20, 96), np.uint32)
+    model.pixeldq[:, :4] |= REFERENCE_PIXEL
+    model.pixeldq[0, :2] |= DO_NOT_USE
+    model.pixeldq[1:, 2:4] |= DO_NOT_USE
+    model.meta.exposure.nints = 6
+    model.data[:, :, 2:4] += 100.0
+    return model
+
+
+def test_superstripes_take_the_reference_pixels_of_the_first():
+    # Parity: the official step means to take each stripe's own, but its number of the stripe is
+    # always 0. So rows that are flagged, and 100 DN too high, count in the second stripe.
+    model = superstripes()
+    expected = official(model)
+    ramp, _ = ours(model)
+    np.testing.assert_allclose(ramp.data, expected.data, **TOLERANCE)
+    subtracted = model.data[1, 0, 4:] - ramp.data[0, 0, 16:32]
+    assert subtracted.mean() - model.data[1, 0, :2].mean() > 50.0
 
 
 def test_sirs_on_a_subarray_takes_the_running_median():
