@@ -90,13 +90,19 @@ def prepare(settings: dict[str, Any], aliases: list[str], scratch: Path) -> Path
 
 def write_inputs(request: Path) -> None:
     """Simulate, and take the exposure through our pipeline, writing what each step is given."""
+    settings, aliases = json.loads(request.read_text())
+    folder = request.parent
+    write = write_guider_inputs if "guider" in settings else write_ramp_inputs
+    write(folder, settings, aliases)
+
+
+def write_ramp_inputs(folder: Path, settings: dict[str, Any], aliases: list[str]) -> None:
+    """Write what steps of the first pipeline are given; others get the count rates."""
     from jwgpu.models import reading, writing
     from jwgpu.pipelines import Detector1Pipeline
     from jwgpu.pipelines.detector1 import MID_INFRARED, NEAR_INFRARED
     from jwgpu.simulate import make_dataset
 
-    settings, aliases = json.loads(request.read_text())
-    folder = request.parent
     data = make_dataset(folder, threads=os.cpu_count() or 1, **settings)
     pipeline = Detector1Pipeline()
     pipeline.references = str(folder / "references")
@@ -104,16 +110,39 @@ def write_inputs(request: Path) -> None:
     exposure = pipeline.load(data.exposure, model)
     order = MID_INFRARED if model.meta.instrument.name == "MIRI" else NEAR_INFRARED
     for alias in (*order, "ramp_fit", "gain_scale"):
-        is_rate = alias == "gain_scale"
         if alias in aliases:
-            model = writing.model_of_rates(exposure) if is_rate else reading.model_of(exposure)
-            model.save(str(folder / f"{alias}_in_{'rate' if is_rate else 'ramp'}.fits"))
+            is_rate = alias == "gain_scale"
+            as_model = writing.model_of_rates if is_rate else reading.model_of
+            save_input(as_model(exposure), folder, alias)
         exposure = pipeline.run_step(getattr(pipeline, alias), exposure)
         if alias == "ramp_fit":
             exposure = exposure[0]
     rate = writing.model_of_rates(exposure)
     for alias in set(aliases).difference(order, ("ramp_fit", "gain_scale")):
-        rate.save(str(folder / f"{alias}_in_rate.fits"))
+        save_input(rate, folder, alias)
+
+
+def write_guider_inputs(folder: Path, settings: dict[str, Any], aliases: list[str]) -> None:
+    """Write what steps of the guider's pipeline are given."""
+    from jwgpu.models import guider
+    from jwgpu.pipelines import GuiderPipeline
+    from jwgpu.pipelines.guider import ORDER
+    from jwgpu.simulate.guider import make_guider_dataset
+
+    mode = settings.pop("guider")
+    data = make_guider_dataset(folder, mode, **settings)
+    pipeline = GuiderPipeline()
+    pipeline.references = str(folder / "references")
+    exposure: Any = guider.open_raw(str(data.exposure))
+    for alias in ORDER:
+        if alias in aliases:
+            save_input(guider.model_of(exposure), folder, alias)
+        exposure = pipeline.run_step(getattr(pipeline, alias), exposure)
+
+
+def save_input(model: Any, folder: Path, alias: str) -> None:
+    """Save what a step is given; the file's name says the class of the data model."""
+    model.save(str(folder / f"{alias}_in_{type(model).__name__}.fits"))
 
 
 def measure(row: Row, case: str, folder: Path, runs: int, threads: int) -> Outcome:
@@ -133,6 +162,7 @@ def measure(row: Row, case: str, folder: Path, runs: int, threads: int) -> Outco
             "alias": row.alias,
             "status": "dark_sub" if row.alias == "dark_current" else row.alias,
             "official": row.official,
+            "pipeline": "GuiderPipeline" if "guider" in CASES[case] else "Detector1Pipeline",
             "parameters": row.parameters,
             "input": str(given[0]),
             "references": str(folder / "references"),

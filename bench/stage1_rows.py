@@ -107,6 +107,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "nsclean",
         cases=NIRSPEC,
+        parameters={"mask_spectral_regions": False},
         official="jwst.clean_flicker_noise:CleanFlickerNoiseStep",
     ),
     Row("persistence", parameters={"persistence_time": 60}),
@@ -125,6 +126,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row("ramp_fit"),
     Row("ramp_fit, MIRI", cases=MIRI),
+    Row("ramp_fit, LIKELY", parameters={"algorithm": "LIKELY"}),
     Row("gain_scale", cases=NIRSPEC, settings={"gain_factor": 2.0}),
     Row("guider_cds", cases=GUIDER),
     Row("flat_field, guider", cases=GUIDER),

@@ -38,17 +38,16 @@ def reference_table(folder: Path) -> dict[str, str]:
 
 def prepare_ours(request: dict[str, Any]) -> tuple[Callable[[], Any], Callable[[Any], Any]]:
     """Return how to make the input of our step, and how to run it."""
-    from jwgpu.pipelines import Detector1Pipeline
     from jwgpu.steps import registry
 
-    pipeline = Detector1Pipeline()
-    pipeline.references = request["references"]
+    pipeline_class = load(f"jwgpu.pipelines:{request['pipeline']}")
+    pipeline = pipeline_class()
     is_in_pipeline = request["alias"] in pipeline.step_defs
     step: Any = None
 
     def fresh() -> Any:
         nonlocal step, pipeline
-        pipeline = Detector1Pipeline()  # so that references are read anew
+        pipeline = pipeline_class()  # so that references are read anew
         pipeline.references = request["references"]
         pipeline.threads = request["threads"]
         if is_in_pipeline:
@@ -68,10 +67,8 @@ def prepare_official(request: dict[str, Any]) -> tuple[Callable[[], Any], Callab
     """Return how to make the input of the official step, and how to run it, as in a pipeline."""
     from offline import answering
 
-    module, _, name = (request["official"] or "jwst.pipeline:Detector1Pipeline").partition(":")
-    step_class = getattr(importlib.import_module(module), name)
-    from jwst.pipeline import Detector1Pipeline
-
+    pipeline_class = load(f"jwst.pipeline:{request['pipeline']}")
+    step_class = load(request["official"]) if request["official"] else None
     references = reference_table(Path(request["references"]))
 
     def fresh() -> Any:
@@ -79,9 +76,8 @@ def prepare_official(request: dict[str, Any]) -> tuple[Callable[[], Any], Callab
 
     def run(exposure: Any) -> Any:
         # With a parent, so that the step does not copy its input.
-        parent = Detector1Pipeline()
-        is_alone = request["official"] is not None
-        step = step_class(parent=parent) if is_alone else getattr(parent, request["alias"])
+        parent = pipeline_class()
+        step = step_class(parent=parent) if step_class else getattr(parent, request["alias"])
         configure(step, request)
         with answering(references):
             return step.run(exposure)
@@ -89,12 +85,18 @@ def prepare_official(request: dict[str, Any]) -> tuple[Callable[[], Any], Callab
     return fresh, run
 
 
+def load(target: str) -> Any:
+    """Import ``module:Class``."""
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
 def opened(path: str) -> Any:
-    """Open an official data model and read its arrays."""
+    """Open an official data model and read its arrays; the file's name ends in its class."""
     from stdatamodels.jwst import datamodels
 
-    is_ramp = path.endswith("_ramp.fits")
-    model = datamodels.RampModel(path) if is_ramp else datamodels.open(path)
+    name = path.removesuffix(".fits").rpartition("_")[2]
+    model = getattr(datamodels, name)(path)
     for name in ARRAYS:
         value = getattr(model, name, None)
         if isinstance(value, np.ndarray):
