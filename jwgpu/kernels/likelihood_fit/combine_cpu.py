@@ -18,7 +18,7 @@ _ROUNDS = 2
 
 
 @part
-def median_of_known(values: Any, y: int, x: int, ordered: Any) -> float:
+def median_of_known(values: Any, y: int, x: int, ordered: Any) -> Any:
     """Return the median of ``values[:, y, x]`` without NaN."""
     n = 0
     for i in range(values.shape[0]):
@@ -62,7 +62,7 @@ def combine_one_pixel(y: int, x: int, rateints: Any, scratch: Any) -> tuple[Any,
     ints = weights.size
     slope = median_of_known(rates, y, x, ordered)
     for _ in range(_ROUNDS):
-        total = _ZERO
+        total: Any = _ZERO
         for i in range(ints):
             factor = slope / rates[i, y, x]
             if not isfinite(factor) or factor < _ZERO:
@@ -70,7 +70,8 @@ def combine_one_pixel(y: int, x: int, rateints: Any, scratch: Any) -> tuple[Any,
             photons[i] = by_photons[i, y, x] * factor
             weights[i] = _ONE / (photons[i] + by_read[i, y, x])
             total += _ZERO if isnan(weights[i]) else weights[i]
-        slope, n = _ZERO, 0
+        slope = _ZERO
+        n = 0
         for i in range(ints):
             weights[i] = weights[i] / total
             part_of_slope = rates[i, y, x] * weights[i]
