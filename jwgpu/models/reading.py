@@ -16,6 +16,7 @@ from jwgpu.errors import InputError
 from jwgpu.models.fits_arrays import FitsFile
 from jwgpu.models.ramp import Ramp, StoredArray
 from jwgpu.models.rates import Rates
+from jwgpu.models.stored_planes import FitsPlanes, StoredPlanes, ZeroPlanes
 from jwgpu.models.stripes import count_superstripes
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,9 @@ _ahead: dict[str, Future[dict[str, Any]]] = {}
 _AXES = "(integrations, groups, rows, columns)"
 
 
-def read_ramp(path: str | Path, model: Any = None, threads: int = 1) -> Ramp:
+def read_ramp(
+    path: str | Path, model: Any = None, threads: int = 1, *, in_memory: bool = True
+) -> Ramp:
     """Read an exposure before ramp fitting (``_uncal``, ``_ramp`` or what a stage-1 step wrote).
 
     Parameters
@@ -62,6 +65,8 @@ def read_ramp(path: str | Path, model: Any = None, threads: int = 1) -> Ramp:
         What `read_metadata` gave for this file, if it was asked already.
     threads : int
         Threads that read and convert the samples.
+    in_memory : bool
+        If false, samples and their flags stay in the file, as `StoredPlanes`.
 
     Returns
     -------
@@ -74,8 +79,8 @@ def read_ramp(path: str | Path, model: Any = None, threads: int = 1) -> Ramp:
         If the file is missing, unreadable, truncated, not of ramps, or lacks a keyword.
     """
     name = str(path)
-    ahead = _ahead.pop(os.path.abspath(name), None)
-    arrays = _read_arrays(name, threads) if ahead is None else ahead.result()
+    ahead = _ahead.pop(os.path.abspath(name), None) if in_memory else None
+    arrays = _read_arrays(name, threads, in_memory) if ahead is None else ahead.result()
     ramp = Ramp(model=read_metadata(name) if model is None else model, **arrays)
     complete(ramp, name)
     return ramp
@@ -99,7 +104,7 @@ def read_ahead(path: str | Path) -> None:
     Thread(target=read, name="jwgpu reads ahead", daemon=True).start()
 
 
-def _read_arrays(name: str, threads: int) -> dict[str, Any]:
+def _read_arrays(name: str, threads: int, in_memory: bool = True) -> dict[str, Any]:
     """Read the arrays of a ramp by the names that `Ramp` gives them; None for those not there."""
     with FitsFile(name) as file:
         arrays: dict[str, Any] = {}
@@ -113,6 +118,9 @@ def _read_arrays(name: str, threads: int) -> dict[str, Any]:
                 raise InputError(_wrong_axes(name, extension, found.shape, axes))
             if attribute == "refout":
                 arrays[attribute] = StoredArray(name, extension, dtype)
+                continue
+            if axes == 4 and not in_memory:
+                arrays[attribute] = FitsPlanes(name, extension, dtype, threads)
                 continue
             arrays[attribute] = file.read_array(extension, dtype, threads=threads)
     if arrays["data"] is None:
@@ -219,7 +227,8 @@ def complete(ramp: Ramp, name: str) -> None:
     if 0 in ramp.data.shape:
         raise InputError(f"{name}: SCI is empty, of shape {ramp.data.shape} {_AXES}")
     if ramp.groupdq is None or ramp.groupdq.shape != ramp.data.shape:
-        ramp.groupdq = np.zeros(ramp.data.shape, np.uint8)
+        is_stored = isinstance(ramp.data, StoredPlanes)
+        ramp.groupdq = (ZeroPlanes if is_stored else np.zeros)(ramp.data.shape, np.uint8)
     stripes = count_superstripes(ramp.meta)
     if stripes and ramp.data.shape[0] % stripes:
         raise InputError(

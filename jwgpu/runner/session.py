@@ -58,7 +58,7 @@ class Session:
 
         max_memory = bytes_of(step.max_memory)
         set_threads(step.threads)
-        source = References(None, step.references, step.offline, _cache(), threads())
+        source = References(None, step.references, step.offline, _cache(max_memory), threads())
         return cls(get_device(step.device), source, max_memory=max_memory)
 
 
@@ -74,8 +74,9 @@ def keeping_references() -> Iterator[None]:
         _shared_cache.reset(token)
 
 
-def _cache() -> ReferenceCache:
+def _cache(max_memory: int | None) -> ReferenceCache:
     from jwgpu.references import WITHIN_EXPOSURE, ReferenceCache
 
-    kept = _shared_cache.get()
+    # Where memory is short, nothing is kept between exposures.
+    kept = _shared_cache.get() if max_memory is None else None
     return ReferenceCache(WITHIN_EXPOSURE) if kept is None else kept

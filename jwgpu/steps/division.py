@@ -59,7 +59,7 @@ class Divisible:
         Parameters
         ----------
         exposure : Ramp
-            One; its ``data`` and ``groupdq`` may be `jwgpu.runner.scratch.StoredPlanes`.
+            One; its ``data`` and ``groupdq`` may be `jwgpu.models.stored_planes.StoredPlanes`.
         **references : Reference
         """
         del exposure, references

@@ -25,8 +25,8 @@ from jwgpu.kernels.large_events import (
 )
 from jwgpu.models.flags import DO_NOT_USE, JUMP_DET, NO_GAIN_VALUE
 from jwgpu.models.ramp import Ramp
+from jwgpu.models.stored_planes import StoredPlanes
 from jwgpu.references.types import GainReference, ReadNoiseReference
-from jwgpu.runner.scratch import StoredPlanes
 from jwgpu.steps.base import ROWS, WHOLE, Cut, RampStep, SkipStep, param
 
 log = logging.getLogger(__name__)

@@ -13,8 +13,8 @@ from jwgpu.models import reading, writing
 from jwgpu.models.flags import DO_NOT_USE, SATURATED
 from jwgpu.models.ramp import Ramp
 from jwgpu.models.rates import RampFitOutput, Rates
+from jwgpu.models.stored_planes import StoredPlanes
 from jwgpu.references.types import GainReference, ReadNoiseReference
-from jwgpu.runner.scratch import StoredPlanes
 from jwgpu.steps.base import ROWS, WHOLE, Cut, RampStep, param
 from jwgpu.steps.readout import refuse_special_readout
 

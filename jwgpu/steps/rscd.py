@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from jwgpu.backends import namespace_of
 from jwgpu.models.flags import DO_NOT_USE, FLUX_ESTIMATED, SATURATED
 from jwgpu.models.ramp import Ramp
+from jwgpu.models.stored_planes import StoredPlanes
 from jwgpu.references.types import RscdReference
-from jwgpu.runner.scratch import StoredPlanes
 from jwgpu.steps.base import INTEGRATIONS, RampStep, SkipStep
 
 log = logging.getLogger(__name__)

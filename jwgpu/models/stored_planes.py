@@ -1,0 +1,107 @@
+"""Samples and flags that stay in their file, and are read piece by piece.
+
+They are read with plain calls into ordinary arrays: a mapped file of several gigabytes would count
+as resident memory, page by page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from jwgpu.models.fits_arrays import FitsFile
+
+Array: TypeAlias = np.ndarray[Any, Any]
+Shape: TypeAlias = tuple[int, int, int, int]
+
+ALL = slice(None)
+
+#: Rows that are looked at first where a whole plane may not be needed.
+_FEW_ROWS = 16
+
+
+class StoredPlanes:
+    """An array of (ints, groups, y, x) that is read piece by piece.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    dtype : dtype
+    """
+
+    shape: Shape
+    dtype: Any
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    def __iter__(self) -> Iterator[Iterator[Array]]:
+        """Go through the integrations, and in each through its images."""
+        for i in range(self.shape[0]):
+            yield (
+                self.read(slice(i, i + 1), groups=slice(g, g + 1))[0, 0]
+                for g in range(self.shape[1])
+            )
+
+    def read(self, ints: slice = ALL, rows: slice = ALL, groups: slice = ALL) -> Array:
+        """Read a part into an array of its own, C-contiguous."""
+        raise NotImplementedError
+
+    def all_have(self, integration: int, group: int, flag: int) -> bool:
+        """Return whether all pixels of an image have `flag`; the first that lacks it ends it."""
+        first = 0
+        while first < self.shape[2]:
+            rows = slice(first, first + (self.shape[2] if first else _FEW_ROWS))
+            part = self.read(slice(integration, integration + 1), rows, slice(group, group + 1))
+            if not ((part & flag) != 0).all():
+                return False
+            first = rows.stop
+        return True
+
+    def where_all_have(self, flag: int) -> Array:
+        """Return, (ints, groups) bool, in which images all pixels have `flag`."""
+        ints, groups = self.shape[:2]
+        found = [[self.all_have(i, g, flag) for g in range(groups)] for i in range(ints)]
+        return np.array(found, np.bool_)
+
+
+class FitsPlanes(StoredPlanes):
+    """An image extension of four axes, read as `dtype` from a file that stays open."""
+
+    def __init__(self, path: str, extension: str, dtype: Any, threads: int) -> None:
+        self._file, self._extension, self._threads = FitsFile(path), extension, threads
+        ints, groups, rows, columns = self._file[extension].shape
+        self.shape = (ints, groups, rows, columns)
+        self.dtype = np.dtype(dtype)
+
+    def read(self, ints: slice = ALL, rows: slice = ALL, groups: slice = ALL) -> Array:
+        """Read a part into an array of its own, C-contiguous."""
+        return self._file.read_array(
+            self._extension,
+            self.dtype,
+            cut=(within(rows, self.shape[2]), ALL),
+            planes=(within(ints, self.shape[0]), within(groups, self.shape[1])),
+            threads=self._threads,
+        )
+
+
+class ZeroPlanes(StoredPlanes):
+    """What a file lacks."""
+
+    def __init__(self, shape: Shape, dtype: Any) -> None:
+        self.shape, self.dtype = shape, np.dtype(dtype)
+
+    def read(self, ints: slice = ALL, rows: slice = ALL, groups: slice = ALL) -> Array:
+        """Return zeros."""
+        windows = zip((ints, groups, rows, ALL), self.shape, strict=True)
+        return np.zeros([len(range(*w.indices(n))) for w, n in windows], self.dtype)
+
+
+def within(window: slice, length: int) -> slice:
+    """Return a window with bounds that are within an axis of this length."""
+    start, stop, _ = window.indices(length)
+    return slice(start, max(start, stop))
