@@ -240,6 +240,10 @@ def _dark(d: Decoding) -> types.Reference:
 
 
 def _flat(d: Decoding) -> types.Reference:
+    if d.shape("SCI")[-2] < d.region.y_size and "STACK" in str(d.exposure.keywords.get("EXP_TYPE")):
+        # Guide star strips, butted together, are more rows than there are: for the step to judge.
+        whole = d.source.array("SCI", np.float32, None, None)
+        return types.FlatReference(whole, np.zeros(whole.shape, np.uint32), **d.common())
     has_errors = d.source.shape("ERR") is not None
     errors = d.image("ERR", 2, main="SCI") if has_errors else None
     return types.FlatReference(d.image("SCI", 2), d.flags("SCI"), errors, **d.common())

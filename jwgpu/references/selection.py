@@ -115,16 +115,16 @@ def compare(
         weight += found
     covered = stated_region(reference)
     if covered is not None and region is not None:
-        if not covered.contains(region) and not _takes_mean(reftype, exposure):
+        if not covered.contains(region) and not _need_not_cover(reftype, exposure):
             return f"it covers {covered}, not {region}"
         weight += 0.25 if covered == region else 0.0
     return weight
 
 
-def _takes_mean(reftype: str, exposure: Exposure) -> bool:
-    """Whether the mean of a reference will do: of guide star strips, butted together."""
+def _need_not_cover(reftype: str, exposure: Exposure) -> bool:
+    """Whether a reference may be less than the exposure: than guide star strips butted together."""
     butted = "STACK" in str(exposure.keywords.get("EXP_TYPE"))
-    return butted and reftype in ("gain", "readnoise")
+    return butted and reftype in ("gain", "readnoise", "flat")
 
 
 def stated_region(reference: Mapping[str, Any]) -> Region | None:

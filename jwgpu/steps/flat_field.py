@@ -70,6 +70,9 @@ class FlatFieldStep(CalibrationStep):
                 provenance.record_reference(rates.meta, reftype, "N/A")
         if flat is None:
             raise SkipStep("there is no FLAT reference")
+        if flat.data.shape[0] < rates.data.shape[-2]:
+            log.warning("flat_field: %s is smaller than the exposure", flat.path)
+            raise SkipStep("the FLAT reference is smaller than the exposure")
         xp = namespace_of(rates.data, flat.data)
         is_missing = xp.isnan(flat.data) | (flat.data == 0) | ((flat.dq & NO_FLAT_FIELD) != 0)
         lacks_value = xp.isnan(flat.data) | (flat.data == 0)

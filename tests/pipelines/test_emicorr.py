@@ -91,3 +91,45 @@ def test_simulated_interference_is_removed(algorithm: str, official: Any, tmp_pa
     before = np.nanstd(rates["disturbed"] - rates["clean"])
     after = np.nanstd(rates["corrected"] - rates["clean"])
     assert after < 0.35 * before
+
+
+def test_traps_are_followed_through_the_pipeline(official: Any, tmp_path: Path) -> None:
+    """What one exposure leaves is given to the next."""
+    data = official.dataset(seed=13, **NIRCAM)
+    words = ["--steps.persistence.skip=false", "--steps.persistence.model=traps"]
+    for reftype, model in trap_references().items():
+        model.meta.reftype = reftype.upper()
+        model.meta.instrument.name, model.meta.instrument.detector = "NIRCAM", "NRCA1"
+        model.save(tmp_path / f"{reftype}.fits")
+        words.append(f"--steps.persistence.override_{reftype}={tmp_path / reftype}.fits")
+    first = calibrate(data, tmp_path / "first", *words)
+    before = product(first, "trapsfilled")
+    assert sorted(path.name.split("_")[-1] for path in first.iterdir()) == [
+        "rate.fits",
+        "rateints.fits",
+        "trapsfilled.fits",
+    ]
+    with datamodels.open(before) as model:
+        assert model.data.max() > 0
+        model.meta.exposure.end_time = 59800.4999
+        model.save(before)
+    words.append(f"--steps.persistence.input_trapsfilled={before}")
+    second = calibrate(data, tmp_path / "second", *words)
+    with (
+        datamodels.open(product(first, "rate")) as one,
+        datamodels.open(product(second, "rate")) as two,
+    ):
+        assert two.meta.cal_step.persistence == "COMPLETE"
+        assert np.nanmedian(two.data - one.data) < 0
+
+
+def trap_references() -> dict[str, Any]:
+    parameters = datamodels.TrapParsModel()
+    dtype = parameters.get_dtype("trappars_table")
+    parameters.trappars_table = np.array([(180.0, -0.0004, 60.0, -0.005)], dtype=dtype)
+    density = datamodels.TrapDensityModel(data=np.ones((64, 96), np.float32))
+    saturation = datamodels.PersistenceSatModel(data=np.full((64, 96), 6e4, np.float32))
+    for model in (density, saturation):
+        model.meta.subarray.xstart = model.meta.subarray.ystart = 1
+        model.meta.subarray.xsize, model.meta.subarray.ysize = 96, 64
+    return {"trapdensity": density, "trappars": parameters, "persat": saturation}

@@ -249,6 +249,29 @@ def test_saved_waves_are_a_reference(
     assert_same(ramp, theirs, rtol=2e-7)
 
 
+def test_official_saved_waves_are_not_found_again(
+    reference: str, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """They carry the exposure's READPATT, where the step looks for FAST or SLOW."""
+    monkeypatch.chdir(tmp_path)
+    model = raw()
+    model.meta.filename = "jw_test_uncal.fits"
+    options = {"onthefly_corr_freq": [390.625], "save_intermediate_results": True}
+    official_result(Official, model, skip=False, output_file="theirs.fits", **options)
+    (saved,) = tmp_path.glob("*emi_ref_waves.asdf")
+    assert both(model, str(saved)).meta.cal_step.emicorr == "SKIPPED"
+
+
+def test_the_old_name_of_the_override_is_taken(reference: str) -> None:
+    model = raw()
+    with pytest.warns(DeprecationWarning):
+        theirs = official_result(Official, model, skip=False, user_supplied_reffile=reference)
+    ramp = ours(model, "", user_supplied_reffile=reference)
+    assert_same(ramp, theirs, rtol=2e-7)
+    assert ramp.meta.ref_file.emicorr.name == reference
+    assert theirs.meta.ref_file.emicorr.name is None
+
+
 def test_bad_input_is_refused(reference: str, tmp_path: Path) -> None:
     model = raw()
     model.meta.exposure.nsamples = None
