@@ -21,6 +21,22 @@ CASES: dict[str, dict[str, Any]] = {
         "readpatt": "NRSIRS2RAPID",
         "ngroups": 10,
     },
+    "superstripe": {
+        "instrument": "NIRISS",
+        "subarray": "SUB204STRIPE_SOSS",
+        "window": (2048, 1793, 208, 256),
+        "stripes": (4, 0, 204, 0, 1, 1, 204, 10),
+        "exp_type": "NIS_SOSS",
+        "ngroups": 5,
+    },
+    "multistripe": {
+        "instrument": "NIRCAM",
+        "detector": "NRCA3",
+        "subarray": "SUB164STRIPE4_DHS",
+        "window": (1, 1, 2048, 164),
+        "stripes": (1, 1000, 40, 80, 1, 1, 0, 0),
+        "ngroups": 10,
+    },
     "small-guider": {"guider": "FGS_FINEGUIDE"},
     "guider": {"guider": "FGS_ID-STACK"},
 }
@@ -123,6 +139,14 @@ ROWS: tuple[Row, ...] = (
         cases=NIRSPEC,
         parameters={"fit_method": "fft"},
         settings={"flicker_noise": 6.0},
+    ),
+    *(
+        Row(f"{alias}, superstripes", cases=("superstripe",))
+        for alias in ("dq_init", "saturation", "superbias", "refpix")
+    ),
+    *(
+        Row(f"{alias}, stripes", cases=("multistripe",))
+        for alias in ("saturation", "refpix", "linearity", "jump")
     ),
     Row("ramp_fit"),
     Row("ramp_fit, MIRI", cases=MIRI),
