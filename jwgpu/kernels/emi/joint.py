@@ -43,12 +43,37 @@ def waveform_pieces(waveform: Any) -> Any:
         first piece starts half a bin before the turn.
     """
     import numpy as np
-    from scipy.interpolate import CubicSpline
 
     values = np.asarray(waveform, dtype=np.float64)
     around = np.concatenate([values[-1:], values, values[:1]])
-    spline = CubicSpline(np.arange(around.size, dtype=np.float64), around)
-    return np.ascontiguousarray(spline.c[::-1].T)
+    bend = _second_derivatives(around)
+    rise = np.diff(around) - (2 * bend[:-1] + bend[1:]) / 6
+    pieces = [around[:-1], rise, bend[:-1] / 2, np.diff(bend) / 6]
+    return np.ascontiguousarray(np.stack(pieces, axis=1))
+
+
+def _second_derivatives(values: Any) -> Any:
+    """Return the second derivatives of a cubic spline at its knots, a unit apart: (n,) float64.
+
+    That the first two pieces are one polynomial makes the equation of the second knot one of that
+    knot alone; so at the other end. Between them the equations are tridiagonal.
+    """
+    import numpy as np
+
+    n = values.size
+    right = (6 * (values[:-2] - 2 * values[1:-1] + values[2:])).tolist()
+    found = [right[0] / 6]
+    factors = [0.0]
+    for value in right[1:-1]:
+        factor = 1 / (4 - factors[-1])
+        factors.append(factor)
+        found.append((value - found[-1]) * factor)
+    found.append(right[-1] / 6)
+    for k in range(n - 4, 0, -1):
+        found[k] -= factors[k] * found[k + 1]
+    inner = np.array(found)
+    first, last = 2 * inner[0] - inner[1], 2 * inner[-1] - inner[-2]
+    return np.concatenate([[first], inner, [last]])
 
 
 def fit_waveform(
