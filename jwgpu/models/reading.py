@@ -79,8 +79,11 @@ def read_ramp(
         If the file is missing, unreadable, truncated, not of ramps, or lacks a keyword.
     """
     name = str(path)
-    ahead = _ahead.pop(os.path.abspath(name), None) if in_memory else None
-    arrays = _read_arrays(name, threads, in_memory) if ahead is None else ahead.result()
+    ahead = _ahead.pop(os.path.abspath(name), None)
+    if ahead is None or not in_memory:
+        arrays = _read_arrays(name, threads, in_memory)
+    else:
+        arrays = ahead.result()
     ramp = Ramp(model=read_metadata(name) if model is None else model, **arrays)
     complete(ramp, name)
     return ramp

@@ -38,7 +38,7 @@ class CalibrationPipeline(stpipe.Pipeline, CalibrationStep):
         -------
         Ramp, Rates, or what the step makes of them
         """
-        if step._pre_hooks or step._post_hooks or step.save_results or step.output_file:
+        if step.works_on_models:
             return step.reopen(step.run(step.as_model(exposure)))
         if step.skip:
             step.set_status(exposure, "SKIPPED")

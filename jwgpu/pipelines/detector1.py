@@ -6,14 +6,15 @@ import logging
 from pathlib import Path
 from typing import Any, ClassVar
 
-from jwgpu.errors import NoScienceDataError
+from jwgpu.errors import NoScienceDataError, NotYetError
 from jwgpu.models import reading, writing
 from jwgpu.models.ramp import Ramp
 from jwgpu.models.rates import Rates
 from jwgpu.models.stripes import striped_readout
 from jwgpu.pipelines.base import CalibrationPipeline
+from jwgpu.runner import blocks
 from jwgpu.steps import provenance
-from jwgpu.steps.base import param
+from jwgpu.steps.base import CalibrationStep, param
 from jwgpu.steps.charge_migration import ChargeMigrationStep
 from jwgpu.steps.clean_flicker_noise import CleanFlickerNoiseStep
 from jwgpu.steps.dark_current import DarkCurrentStep
@@ -146,6 +147,12 @@ class Detector1Pipeline(CalibrationPipeline):
         try:
             self._find_references(model.meta, order)
             observer.start_step("load")
+            limit = self.session.max_memory
+            if limit is not None and is_file:
+                steps = [getattr(self, alias) for alias in (*order, "ramp_fit")]
+                exposure = blocks.open_if_too_large(source, model, steps, limit)
+                if exposure is not None:
+                    return self.calibrate_in_blocks(exposure, steps, limit)
             # Nothing here holds the ramp: it goes when it has been fitted.
             return self.calibrate(self.load(source, model), order)
         finally:
@@ -174,6 +181,30 @@ class Detector1Pipeline(CalibrationPipeline):
         del ramp
         self.suffix = "rate"
         return self.finish(rate, rateints)
+
+    def calibrate_in_blocks(self, exposure: Ramp, steps: list[CalibrationStep], limit: int) -> Any:
+        """Do the same as `calibrate` with an exposure that does not fit into the memory.
+
+        Raises
+        ------
+        NotYetError
+            If ramps are asked for, which would have to be in memory.
+        """
+        name = exposure.meta.filename
+        if self.save_calibrated_ramp or self.ramp_fit.skip:
+            raise NotYetError(
+                f"{name}: a product of ramps takes the whole exposure in memory, which max_memory="
+                f"{self.max_memory} does not allow: raise it, or ask for count rates only"
+            )
+        folder = Path(self.make_output_path(basepath=name, suffix="rate")).parent
+        rates = blocks.Blocks(exposure, limit, folder, self.session.observer).run(steps)
+        if rates is None:
+            raise NotYetError(
+                f"{name}: ramp_fit was skipped, and a product of ramps takes the whole exposure "
+                "in memory: calibrate without max_memory"
+            )
+        self.suffix = "rate"
+        return self.finish(*rates)
 
     def finish(self, rate: Rates, rateints: Rates) -> Any:
         """Rescale the count rates, save those by integration, and return the exposure's."""

@@ -149,6 +149,11 @@ class CalibrationStep(Divisible, stpipe.Step):
     def _prepare_and_correct(self, exposure: Any) -> Any:
         return self.correct_all(exposure, self.prepare(exposure))
 
+    @property
+    def works_on_models(self) -> bool:
+        """Whether hooks or a product of its own make this step take official data models."""
+        return bool(self._pre_hooks or self._post_hooks or self.save_results or self.output_file)
+
     def needed_references(self, meta: Any, shape: tuple[int, ...] = ()) -> dict[str, type]:
         """Return the reference types, and their classes, that an exposure needs of this step.
 

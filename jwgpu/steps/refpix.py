@@ -23,7 +23,7 @@ from jwgpu.models.stripes import is_striped
 from jwgpu.models.superstripes import collate
 from jwgpu.references.types import RefPixReference, SirsKernelReference
 from jwgpu.steps import irs2
-from jwgpu.steps.base import INTEGRATIONS, RampStep, SkipStep, param
+from jwgpu.steps.base import INTEGRATIONS, WHOLE, Cut, RampStep, SkipStep, param
 from jwgpu.steps.readout import is_interleaved, layout_of
 
 log = logging.getLogger(__name__)
@@ -71,6 +71,10 @@ class RefPixStep(RampStep):
         elif self.refpix_algorithm == "sirs" and str(meta.instrument.name).upper() != "MIRI":
             needed = "sirskernel" if "FULL" in str(meta.subarray.name) else ""
         return {name: kind for name, kind in self.reference_classes.items() if name == needed}
+
+    def cut_for(self, exposure: Ramp) -> Cut:
+        """Return how this exposure may be divided; a row of IRS2 is bad in all integrations."""
+        return WHOLE if is_interleaved(exposure) else self.cut
 
     def correct(
         self,
