@@ -8,7 +8,7 @@ from typing import Any
 from jwgpu.backends import namespace_of
 from jwgpu.models.flags import CHARGELOSS, DO_NOT_USE
 from jwgpu.models.ramp import Ramp
-from jwgpu.steps.base import ROWS, RampStep, SkipStep, param
+from jwgpu.steps.base import INTEGRATIONS, RampStep, SkipStep, param
 
 log = logging.getLogger(__name__)
 
@@ -25,8 +25,8 @@ class ChargeMigrationStep(RampStep):
     """
 
     class_alias = "charge_migration"
-    # A pixel depends on its four neighbours.
-    cut = ROWS(1)
+    # A pixel depends on its four neighbours, and on no other integration.
+    cut = INTEGRATIONS
 
     signal_threshold: float = param(25000, help="signal from which on charge migrates, in DN")
     skip: bool = param(True, help="Skip this step")
