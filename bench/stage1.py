@@ -248,11 +248,13 @@ def chosen(cases: list[str], steps: str | None) -> list[tuple[Row, str]]:
     """List the rows and cases that the command line asks for."""
     names = [case for name in cases for case in GROUPS.get(name, (name,))]
     wanted = set(steps.split(",")) if steps else None
+    if steps in {row.name for row in ROWS}:
+        wanted = {steps}
     return [
         (row, case)
         for row in ROWS
         for case in names
-        if case in row.cases and (wanted is None or wanted & {row.alias, row.name})
+        if case in row.cases and (wanted is None or bool(wanted & {row.alias, row.name}))
     ]
 
 
@@ -261,7 +263,7 @@ def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     known = [*GROUPS, *(case for case in CASES if case not in GROUPS)]
     parser.add_argument("--case", action="append", choices=known, help="repeatable [small]")
-    parser.add_argument("--steps", help="aliases, or names of rows, with commas between [all]")
+    parser.add_argument("--steps", help="aliases with commas between, or the name of a row [all]")
     parser.add_argument("--runs", type=int, default=2, help="of each process; the best counts [2]")
     parser.add_argument("--threads", type=int, default=0, help="of jwgpu; 0 for one each CPU [0]")
     parser.add_argument("--scratch", type=Path, help="folder for inputs and results; kept")

@@ -201,9 +201,19 @@ def test_refuses_what_it_cannot_take(tmp_path):
         model.meta.asn.exptype = "science"
     with pytest.raises(InputError, match="2 science exposures"):
         step.run(two)
-    step.kernel_size = 4
-    with pytest.raises(ParameterError, match="odd"):
-        step.run(rates())
+
+
+def test_an_even_kernel_is_one_line_where_officially_arrays_do_not_fit():
+    from jwst.badpix_selfcal import BadpixSelfcalStep as OfficialStep
+
+    for step_class, error, message in (
+        (BadpixSelfcalStep, ParameterError, "must be odd"),
+        (OfficialStep, ValueError, "broadcast"),
+    ):
+        step = step_class()
+        step.force_single, step.kernel_size = True, 4
+        with pytest.raises(error, match=message):
+            step.run(rates())
 
 
 @pytest.mark.parametrize(
