@@ -28,6 +28,8 @@ ORIENTATION = {
 }
 WAYS = {name: way for way, names in ORIENTATION.items() for name in names}
 INSTRUMENTS = {"NRC": "NIRCAM", "NRS": "NIRSPEC", "NIS": "NIRISS", "GUI": "FGS", "MIR": "MIRI"}
+REAL = Path(__file__).parents[3] / "shared" / "realdata" / "miri_raw_ramp"
+REAL /= "MIRI_5582_89_S_20180308-010230_SCE1_pipe.fits"
 PROPOSAL = """<Proposal title="A test"><Observation><Visit><VisitGroup><ParallelSequenceID>
 <Activity>{}</Activity></ParallelSequenceID></VisitGroup></Visit></Observation></Proposal>"""
 DETECTOR = "<Detector><base>{}</base><subarray>{}</subarray><exp_type>{}</exp_type></Detector>"
@@ -191,6 +193,21 @@ def test_the_product_can_be_calibrated(tmp_path):
     assert main(["detector1", str(data.exposure), *words, str(tmp_path / "truth")]) == 0
     (ours,), (theirs,) = (list((tmp_path / f).glob("*_rate.fits")) for f in ("ours", "truth"))
     np.testing.assert_array_equal(fits.getdata(ours, "SCI"), fits.getdata(theirs, "SCI"))
+
+
+@pytest.mark.skipif(not REAL.exists(), reason=f"the real ramp is not beside the project ({REAL})")
+def test_a_real_ramp_of_the_laboratory(tmp_path):
+    (tmp_path / REAL.name).symlink_to(REAL)
+    (product,) = create_data(proposal_in(tmp_path, (REAL.name, "", "MIR_IMAGE")))
+    with fits.open(REAL) as theirs, fits.open(product) as ours:
+        for name in ("SCI", "REFOUT"):
+            np.testing.assert_array_equal(ours[name].data, theirs[name].data)
+        for keyword in ("SUBARRAY", "SUBSTRT1", "SUBSTRT2", "NGROUPS", "TGROUP", "READPATT"):
+            assert ours[0].header[keyword] == theirs[0].header[keyword]
+        assert ours[0].header["EFFINTTM"] == theirs[0].header["INTTIME"]
+        assert "EXPEND" not in ours[0].header  # its DATE-END says yyyy-mm-dd
+    with datamodels.Level1bModel(product, strict_validation=True) as model:
+        assert model.meta.exposure.type == "MIR_IMAGE"
 
 
 def test_a_template_and_data_of_the_users(tmp_path):
