@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -117,10 +118,19 @@ class _Block:
 
 
 class _Readout:
-    """One exposure being read out."""
+    """One exposure being read out.
 
-    def __init__(self, settings: Settings) -> None:
+    Parameters
+    ----------
+    settings : Settings
+    n_held : int
+        Integrations that the arrays hold, from `first` on.
+    """
+
+    def __init__(self, settings: Settings, n_held: int) -> None:
         self.settings = settings
+        self.n_held = n_held
+        self.first = 0
         self.maps: DetectorMaps = detector_maps(settings)
         well = full_well(settings.camera)
         if isinstance(settings.place, StripedWindow):
@@ -135,16 +145,17 @@ class _Readout:
         dark = self.maps.dark * np.float32(well / settings.integration_time)
         self.per_frame = (blurred + dark) * np.float32(settings.frame_time)
 
-        shape = (settings.nints, settings.ngroups, *settings.place.shape)
+        shape = (n_held, settings.ngroups, *settings.place.shape)
         self.data = np.empty(shape, dtype=np.uint16)
         self.zeroframe = (
-            np.empty((settings.nints, *settings.place.shape), dtype=np.uint16)
+            np.empty((n_held, *settings.place.shape), dtype=np.uint16)
             if settings.keeps_zero_frame
             else None
         )
         self.saturated_group = np.full(
-            (settings.nints, *settings.place.shape), settings.ngroups, dtype=np.int16
+            (n_held, *settings.place.shape), settings.ngroups, dtype=np.int16
         )
+        self._reference_rng = generator(settings, REFERENCE_OUTPUT)
 
     def blocks(self, integration: int, events: NDArray[np.void]) -> Iterator[_Block]:
         """Cut an integration into blocks of rows, each with a generator of its own."""
@@ -183,7 +194,7 @@ class _Readout:
         """Read one block through one integration."""
         settings = self.settings
         nframes, gap = settings.pattern.nframes, settings.pattern.groupgap
-        part = slice(block.first, block.stop)
+        part, held = slice(block.first, block.stop), integration - self.first
         total = np.zeros(block.charge.shape, dtype=np.uint32)
         for frame in range(settings.total_frames):
             self.gather(block, frame)
@@ -195,14 +206,14 @@ class _Readout:
                 total[...] = 0
             total += counts.astype(np.uint32)
             if frame == 0 and self.zeroframe is not None:
-                self.zeroframe[integration, part] = counts
-            first = self.saturated_group[integration, part]
+                self.zeroframe[held, part] = counts
+            first = self.saturated_group[held, part]
             np.minimum(first, np.where(saturated, np.int16(group), first), out=first)
             if place == nframes - 1:
                 if settings.divisor > 1:
                     total //= np.uint32(settings.divisor)
                 np.minimum(total, 65535, out=total)
-                self.data[integration, group, part] = total
+                self.data[held, group, part] = total
 
     def gather(self, block: _Block, frame: int) -> None:
         """Add the charge of one frame time to a block."""
@@ -252,14 +263,34 @@ class _Readout:
         np.clip(counts, np.float32(0.0), _ADC_LIMIT, out=counts)
         return counts, saturated
 
+    def run(
+        self, integration: int, electronics: Settings, pool: ThreadPoolExecutor | None
+    ) -> tuple[NDArray[np.void], NDArray[np.void]]:
+        """Read out one integration; return the cosmic rays and large events in it."""
+        settings = self.settings
+        pedestal = draw_pedestal(electronics, integration)
+        events = cosmic_rays(settings, integration)
+        large_events, of_large_events = draw_large_events(settings, integration)
+        everything = np.concatenate([events, of_large_events])
+        everything = everything[np.argsort(everything["frame"], kind="stable")]
+        blocks = self.blocks(integration, share_cosmic_rays(everything, settings))
+        if pool is None:
+            for block in blocks:
+                self.integrate(integration, block, pedestal)
+        else:
+            jobs = [pool.submit(self.integrate, integration, block, pedestal) for block in blocks]
+            for job in jobs:
+                job.result()
+        return events, large_events
+
     def reference_output(self) -> NDArray[np.uint16] | None:
-        """Read MIRI's fifth output, which sees no pixels."""
+        """Read MIRI's fifth output, which sees no pixels, in the integrations that are held."""
         settings = self.settings
         if not settings.camera.is_mid_infrared:
             return None
-        rng = generator(settings, REFERENCE_OUTPUT)
+        rng = self._reference_rng
         height, width = settings.place.shape
-        shape = (settings.nints, settings.ngroups, height, width // 4)
+        shape = (self.n_held, settings.ngroups, height, width // 4)
         counts = rng.standard_normal(shape, dtype=np.float32)
         counts *= np.float32(settings.camera.read_noise / settings.camera.gain)
         counts += np.float32(8000.0)
@@ -287,32 +318,15 @@ def simulate_exposure(settings: Settings, threads: int = 1) -> Simulation:
     Simulation
         Raw counts in science orientation, and the truth.
     """
-    readout = _Readout(settings)
-    electronics = settings
-    if settings.pattern.is_irs2:  # its noise comes with its reference pixels
-        electronics = replace(settings, flicker_noise=0.0, drift=0.0, odd_even=0.0)
+    readout = _Readout(settings, settings.nints)
+    electronics = _electronics(settings)
     struck = [np.zeros(0, dtype=COSMIC_RAY)]
     large = [np.zeros(0, dtype=LARGE_EVENT)]
-    with ThreadPoolExecutor(threads) as pool:
+    with _pool(threads) as pool:
         for integration in range(settings.nints):
-            pedestal = draw_pedestal(electronics, integration)
-            events = cosmic_rays(settings, integration)
+            events, large_events = readout.run(integration, electronics, pool)
             struck.append(events)
-            large_events, of_large_events = draw_large_events(settings, integration)
             large.append(large_events)
-            everything = np.concatenate([events, of_large_events])
-            everything = everything[np.argsort(everything["frame"], kind="stable")]
-            shared = share_cosmic_rays(everything, settings)
-            blocks = readout.blocks(integration, shared)
-            if threads == 1:
-                for block in blocks:
-                    readout.integrate(integration, block, pedestal)
-            else:
-                jobs = [
-                    pool.submit(readout.integrate, integration, block, pedestal) for block in blocks
-                ]
-                for job in jobs:
-                    job.result()
     truth = Truth(
         rate=readout.rate,
         blurred_rate=readout.blurred_rate,
@@ -326,3 +340,47 @@ def simulate_exposure(settings: Settings, threads: int = 1) -> Simulation:
         data = interleave(settings, data)
         zeroframe = None if zeroframe is None else interleave(settings, zeroframe[:, None])[:, 0]
     return Simulation(settings, data, zeroframe, readout.reference_output(), truth)
+
+
+def simulate_integrations(
+    settings: Settings, threads: int = 1
+) -> Iterator[tuple[NDArray[np.uint16], NDArray[np.uint16] | None, NDArray[np.uint16] | None]]:
+    """Simulate a raw exposure one integration after the other, without holding the others.
+
+    Parameters
+    ----------
+    settings, threads
+        As for `simulate_exposure`; the counts are the same. Not with IRS2 or superstripes.
+
+    Yields
+    ------
+    data : ndarray, uint16, shape (groups, y, x)
+    zeroframe : ndarray, uint16, shape (y, x), or None
+    refout : ndarray, uint16, shape (groups, y, x // 4), or None
+        Valid until the next integration.
+    """
+    readout = _Readout(settings, 1)
+    electronics = _electronics(settings)
+    with _pool(threads) as pool:
+        for integration in range(settings.nints):
+            readout.first = integration
+            readout.run(integration, electronics, pool)
+            refout = readout.reference_output()
+            zeroframe = None if readout.zeroframe is None else readout.zeroframe[0]
+            yield readout.data[0], zeroframe, None if refout is None else refout[0]
+
+
+def _electronics(settings: Settings) -> Settings:
+    """Return the settings of the pedestal: the noise of IRS2 comes with its reference pixels."""
+    if settings.pattern.is_irs2:
+        return replace(settings, flicker_noise=0.0, drift=0.0, odd_even=0.0)
+    return settings
+
+
+@contextmanager
+def _pool(threads: int) -> Iterator[ThreadPoolExecutor | None]:
+    if threads == 1:
+        yield None
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        yield pool

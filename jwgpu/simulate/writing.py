@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -98,21 +98,39 @@ def write_exposure(simulation: Simulation, folder: str | Path, name: str | None 
     Path
         The file.
     """
-    from stdatamodels.jwst import datamodels
-
     settings = simulation.settings
     path = Path(folder) / (name or file_root(settings) + "_uncal.fits")
     path.parent.mkdir(parents=True, exist_ok=True)
+    arrays = {
+        "SCI": simulation.data,
+        "ZEROFRAME": simulation.zeroframe,
+        "REFOUT": simulation.refout,
+    }
+    write_model(settings, path, arrays)
+    return path
+
+
+def write_model(settings: Settings, path: Path, arrays: Mapping[str, Any]) -> None:
+    """Write raw counts with the keywords and tables of an exposure.
+
+    Parameters
+    ----------
+    settings : Settings
+    path : Path
+        The file.
+    arrays : mapping
+        By the names of the extensions: SCI and, if there are any, ZEROFRAME and REFOUT.
+    """
+    from stdatamodels.jwst import datamodels
+
     with quiet_models(), datamodels.Level1bModel() as model:
-        model.data = simulation.data
-        if simulation.zeroframe is not None:
-            model.zeroframe = simulation.zeroframe
-        if simulation.refout is not None:
-            model.refout = simulation.refout
+        model.data = arrays["SCI"]
+        for name in ("zeroframe", "refout"):
+            if arrays.get(name.upper()) is not None:
+                setattr(model, name, arrays[name.upper()])
         model.group = _group_table(settings, model.get_dtype("group"))
         model.int_times = _integration_table(settings, model.get_dtype("int_times"))
         for place, value in level1b_keywords(settings).items():
             model[place] = value
         model.meta.bunit_data = "DN"
         save_reproducibly(model, path)
-    return path
