@@ -24,6 +24,11 @@ TRIALS = 500
 #: Trial phases that are multiplied at a time.
 _TOGETHER = 16
 
+#: Chi squared that differ by less are equal, and the first counts. Where a wave turns by half from
+#: group to group (SUB128 at 390.625 Hz), phases half a turn apart fit equally well: they differ in
+#: what is the same in all groups, and no slope depends on that.
+_TIE = 1e-11
+
 #: Sums of squares below this are no wave at all.
 _NO_WAVE = 1e-8
 
@@ -216,7 +221,9 @@ def best_phase(chi2: Any) -> float:
         log.warning("EMI: there is nothing to fit a wave to")
         return 0.0
     n = int(chi2.shape[0])
-    least = int(xp.argmin(xp.where(xp.isnan(chi2), xp.inf, chi2)))
+    known = xp.where(xp.isnan(chi2), xp.inf, chi2)
+    lowest = float(xp.min(known))
+    least = int(xp.argmax(known <= lowest + _TIE * abs(lowest)))
     before, here, after = (float(chi2[k % n]) for k in (least - 1, least, least + 1))
     bend = before - 2 * here + after
     if not 0 < bend < float("inf"):
