@@ -1,4 +1,4 @@
-"""Snowballs and showers against stcal and scikit-image, to the bit; what must always hold."""
+"""Snowballs and showers against stcal, flag for flag; and what must always hold."""
 
 from __future__ import annotations
 
@@ -9,31 +9,24 @@ from typing import Any
 
 import numpy as np
 import pytest
-from astropy.convolution import Ring2DKernel
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from scipy import ndimage
 from stcal.jump.jump import (
-    _sk_filter_areas,
-    convolve_fast,
     detect_jumps_data,
-    ellipse_subim,
     find_faint_extended,
     flag_large_events,
 )
 from stcal.jump.jump_class import JumpData
 
 from jwgpu.kernels import compiled
-from jwgpu.kernels.ellipses import draw_ellipses, flag_ellipses
 from jwgpu.kernels.large_events import (
     ShowerSettings,
     SnowballSettings,
     flag_showers,
     flag_snowballs,
 )
-from jwgpu.kernels.regions import find_regions
-from jwgpu.kernels.ring_convolution import margin_of, mark_bright, ring_offsets
 from jwgpu.models.flags import (
     AD_FLOOR,
     CHARGELOSS,
@@ -80,118 +73,6 @@ def draw_place(random: np.random.Generator, shape: tuple[int, ...]) -> tuple[flo
     """Return a place on the image or a little off it, a third of them centred on a pixel."""
     y, x = random.uniform(-3, shape[-2] + 3), random.uniform(-3, shape[-1] + 3)
     return (y, x) if random.random() < 0.7 else (float(round(y)), float(round(x)))
-
-
-# --- regions ------------------------------------------------------------------------------------
-
-
-def random_image(seed: int) -> np.ndarray:
-    """Return an image of one flag: speckle, clouds, hits with their neighbours, or closed lines."""
-    random = np.random.default_rng(seed)
-    shape = tuple(random.integers(1, 70, 2))
-    noise = random.normal(size=shape)
-    kind = seed % 4
-    if kind == 0:
-        is_set = random.random(shape) < random.choice([0.05, 0.2, 0.4, 0.6])
-    elif kind == 1:
-        is_set = ndimage.gaussian_filter(noise, random.uniform(0.5, 3)) > 0.01
-    elif kind == 2:
-        is_set = ndimage.binary_dilation(random.random(shape) < 0.03)
-    else:
-        is_set = abs(ndimage.gaussian_filter(noise, 2)) < 0.02
-    return (is_set * JUMP_DET).astype(np.uint8)
-
-
-@pytest.mark.parametrize("seed", range(24))
-def test_regions_are_those_of_scikit_image(device: Any, seed: int) -> None:
-    image = random_image(seed)
-    for min_area in (1, 5, 8.5, 30):
-        expected = _sk_filter_areas(image, min_area)
-        found = find_regions(device.send(image), JUMP_DET, min_area).as_rounded_officially()
-        # Everything to the last bit: see the quirk on circles below.
-        ours = zip(found.x, found.y, found.minor, found.major, found.degrees(), strict=True)
-        theirs = [(*center, *axes, angle) for center, axes, angle in expected]
-        assert list(ours) == theirs
-
-
-def test_holes_count_unless_open_across_a_corner(device: Any) -> None:
-    ring = np.zeros((9, 9), np.uint8)
-    ring[2:7, 2:7] = 1
-    ring[3:6, 3:6] = 0
-    assert len(find_regions(device.send(ring), 1, 25)) == 1
-    assert len(find_regions(device.send(ring), 1, 26)) == 0
-    ring[2, 2] = 0
-    assert len(find_regions(device.send(ring), 1, 17)) == len(_sk_filter_areas(ring, 17)) == 0
-
-
-def test_regions_without_another_flag(device: Any) -> None:
-    now, before = random_image(1), random_image(1)
-    before[:, ::2] = 0
-    new = now & ~before
-    found = find_regions(device.send(now | 64), JUMP_DET, 2, unless=device.send(before | 128))
-    assert [*found.x] == [region[0][0] for region in _sk_filter_areas(new, 2)]
-
-
-def test_a_region_as_large_as_a_detector(device: Any) -> None:
-    """Its sums of squares and products must not overflow."""
-    image = np.full((2048, 2048), SATURATED, np.uint8)
-    (found,) = [find_regions(device.send(image), SATURATED, 1.0)]
-    assert found.x == found.y == 1023.5
-    np.testing.assert_allclose(found.major, 4 * np.sqrt((2048**2 - 1) / 12) - 1, rtol=1e-12)
-
-
-# --- ellipses -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_ellipses_are_drawn_as_officially(device: Any, seed: int) -> None:
-    random = np.random.default_rng(seed)
-    for _ in range(100):
-        shape = tuple(random.integers(5, 60, 2))
-        x, y = random.uniform(0, shape[1] - 1), random.uniform(0, shape[0] - 1)
-        if seed % 2:  # on halves, which are rounded to even numbers
-            x, y = round(2 * x) / 2, round(2 * y) / 2
-        # Narrow and negative axes, as thin regions have.
-        minor, major = sorted(random.uniform(-3, 40 if seed % 3 else 6, 2))
-        degrees = random.choice([random.uniform(-90, 90), 0, 45, -45, 90, -90])
-        (top, bottom, left, right), drawn = ellipse_subim(x, y, minor, major, degrees, 4, shape)
-        expected = np.zeros((1, *shape), np.uint8)
-        expected[0, top:bottom, left:right] = drawn
-        planes = device.send(np.zeros((1, *shape), np.uint8))
-        columns = (np.array([value], float) for value in (x, y, minor, major, degrees))
-        flag_ellipses(planes, draw_ellipses(*columns, shape), JUMP_DET)
-        np.testing.assert_array_equal(device.fetch(planes), expected)
-
-
-# --- smoothing ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("radii", [(1.0, 2.6), (0.0, 1.0), (1.5, 3.0), (2, 3), (0.5, 0.6)])
-def test_the_ring_is_that_of_astropy(radii: tuple[float, float]) -> None:
-    kernel = Ring2DKernel(*radii).array
-    center = kernel.shape[0] // 2
-    expected = {(int(y) - center, int(x) - center) for y, x in np.argwhere(kernel)}
-    assert set(ring_offsets(radii[0], sum(radii))) == expected
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_smoothing_with_gaps(device: Any, seed: int) -> None:
-    random = np.random.default_rng(seed)
-    image = random.exponential(1.0, tuple(random.integers(12, 80, 2)))
-    image[random.random(image.shape) < random.choice([0.02, 0.5, 0.97])] = np.nan
-    offsets = ring_offsets(1.0, 3.6)
-    margin = margin_of(offsets)
-    good = np.isfinite(image)
-    values = np.pad(np.where(good, image, 0), margin)
-    is_good = np.pad(good.astype(np.uint8), margin, constant_values=1)
-    is_bright = device.send(np.empty(image.shape, np.uint8))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        smoothed = convolve_fast(image, Ring2DKernel(1.0, 2.6).array, copy=True)
-    for threshold in (0.5, 1.0, 1.3):
-        # No value may be so near that rounding decides.
-        assert np.nanmin(abs(smoothed - threshold)) > 1e-10
-        mark_bright(device.send(values), device.send(is_good), offsets, threshold, is_bright)
-        np.testing.assert_array_equal(device.fetch(is_bright), smoothed > threshold)
 
 
 # --- snowballs ----------------------------------------------------------------------------------
