@@ -36,7 +36,7 @@ def test_regions_are_those_of_scikit_image(device: Any, seed: int) -> None:
     for min_area in (1, 5, 8.5, 30):
         expected = _sk_filter_areas(image, min_area)
         found = find_regions(device.send(image), JUMP_DET, min_area).as_rounded_officially()
-        # Everything to the last bit: see the quirk on circles below.
+        # To the last bit: it decides which pixels on the outline of a circle are flagged.
         ours = zip(found.x, found.y, found.minor, found.major, found.degrees(), strict=True)
         theirs = [(*center, *axes, angle) for center, axes, angle in expected]
         assert list(ours) == theirs
