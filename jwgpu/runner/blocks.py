@@ -157,13 +157,9 @@ class Blocks:
         waiting = self.sections(steps)
         while waiting:
             section = waiting.pop(0)
-            running, left = self._prepare(section)
+            result, left = self._run(section)
             if left:
                 waiting.insert(0, Section(section.by_rows, section.halo, left))
-            if running:
-                self._correct(section, running)
-            for one in running:
-                result = one.conclude(self.exposure)
         return result
 
     def sections(self, steps: Iterable[Step]) -> list[Section]:
@@ -209,17 +205,30 @@ class Blocks:
         ints, _, rows, _ = self.exposure.data.shape
         n, around = (rows, 2 * section.halo) if section.by_rows else (ints, 0)
         longest = (self.limit - fixed) // each - around
-        if longest < 1:
+        smallest = (1 + around) * each
+        if section.by_rows:
+            smallest = max(smallest, _size(self.exposure).saving)
+        if longest < 1 or fixed + smallest > self.limit:
             raise ParameterError(
                 f"{self.exposure.meta.filename}: max_memory={readable(self.limit)} is too little "
-                f"for {section.steps[0].class_alias}: blocks of one of the {section.unit} take "
-                f"{readable(fixed + (1 + around) * each)}; give more"
+                f"for {section.steps[0].class_alias}, which takes "
+                f"{readable(fixed + smallest)} at least; give more"
             )
         n_blocks = -(-n // longest)
         bounds = [n * k // n_blocks for k in range(n_blocks + 1)]
         return [range(bounds[k], bounds[k + 1]) for k in range(n_blocks)]
 
     # -- one section --------------------------------------------------------------------------
+
+    def _run(self, section: Section) -> tuple[Any, list[Step]]:
+        """Run a section; return what its last step returns, and the steps that had no room."""
+        running, left = self._prepare(section)
+        if running:
+            self._correct(section, running)
+        result = None
+        for one in running:
+            result = one.conclude(self.exposure)
+        return result, left
 
     def _prepare(self, section: Section) -> tuple[list[_Running], list[Step]]:
         """Load the references of as many steps as there is room for; return the other steps too."""
@@ -318,6 +327,24 @@ def open_if_too_large(source: str | Path, model: Any, steps: Iterable[Step], lim
         readable(limit),
     )
     return exposure
+
+
+def check_in_one_piece(source: str | Path, step: Step, limit: int) -> None:
+    """Refuse an exposure that does not fit into the memory, for a step that runs by itself.
+
+    Raises
+    ------
+    NotYetError
+        Its product, of ramps, takes the whole exposure in memory.
+    """
+    exposure = reading.read_ramp(source, in_memory=False)
+    needed = peak_in_one_piece(exposure, [step])
+    if needed > limit:
+        raise NotYetError(
+            f"{source}: {step.class_alias} by itself takes the whole exposure in memory, "
+            f"{readable(needed)}, which max_memory={readable(limit)} does not allow: raise it, or "
+            "run detector1, which works in blocks"
+        )
 
 
 def peak_in_one_piece(exposure: Ramp, steps: Iterable[Step]) -> int:

@@ -344,7 +344,10 @@ class RampStep(CalibrationStep):
         """Open a file, or wrap an official data model, as a `Ramp`."""
         if isinstance(source, (str, Path)):
             from jwgpu.kernels.compiled import threads
+            from jwgpu.runner import blocks
 
+            if self.session.max_memory is not None:
+                blocks.check_in_one_piece(source, self, self.session.max_memory)
             return reading.read_ramp(source, threads=threads())
         return reading.ramp_of(source)
 

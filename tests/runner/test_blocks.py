@@ -1,0 +1,254 @@
+"""Exposures in blocks: the same products to the bit, whatever the blocks are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from jwgpu.cli import main
+from jwgpu.runner import blocks, memory
+from jwgpu.simulate import make_dataset
+
+EXPOSURES: dict[str, dict[str, Any]] = {
+    "nircam": {"instrument": "NIRCAM", "window": (1, 1, 72, 37), "ngroups": 7, "nints": 3},
+    "nircam-zero-frame": {
+        "instrument": "NIRCAM",
+        "detector": "NRCALONG",
+        "window": (1, 1, 72, 33),
+        "readpatt": "MEDIUM8",
+        "ngroups": 6,
+        "nints": 3,
+    },
+    "nircam-clipped": {
+        "instrument": "NIRCAM",
+        "window": (600, 700, 24, 15),
+        "ngroups": 4,
+        "nints": 103,
+        "bad_pixels": False,
+        "star_peaks": (0.02, 0.1),
+        "cosmic_rays": 0.01,
+    },
+    "niriss-one-integration": {"instrument": "NIRISS", "subarray": "SUB80", "ngroups": 5},
+    "nirspec": {"instrument": "NIRSPEC", "window": (1, 1, 64, 32), "ngroups": 5, "nints": 2},
+    "miri": {"instrument": "MIRI", "window": (1, 1, 64, 41), "ngroups": 12, "nints": 4},
+}
+
+#: Cut into blocks by patched sizes; no limit is so low.
+ANY_BLOCKS = "--max-memory=1MB"
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Return a function that gives an exposure, simulated once, and its usual products."""
+    made: dict[str, Any] = {}
+
+    def get(case: str) -> tuple[Path, Path]:
+        if case not in made:
+            folder = tmp_path_factory.mktemp(case)
+            data = make_dataset(folder, seed=5, **EXPOSURES[case])
+            if case == "nircam-clipped":
+                _strike_everywhere(data.exposure)
+            made[case] = data.exposure, calibrate(data.exposure, folder / "whole")
+        return made[case]
+
+    return get
+
+
+def _strike_everywhere(path: Path) -> None:
+    """Let every pixel jump in one group: sigma clipping has a rule of its own for that."""
+    with fits.open(path, mode="update") as file:
+        file["SCI"].data[50, 2:] += 900
+
+
+def calibrate(exposure: Path, folder: Path, *options: str) -> Path:
+    """Run detector1, and return the folder of its products."""
+    references = exposure.parent / "references"
+    words = [str(exposure), "--references", str(references), "--output-dir", str(folder)]
+    folder.mkdir(exist_ok=True)
+    assert main(["detector1", *words, "--log-level=WARNING", *options]) == 0
+    return folder
+
+
+def cut(monkeypatch: pytest.MonkeyPatch, n_ints: int, n_rows: int) -> list[tuple[str, int]]:
+    """Have blocks of these sizes; return the list of sections that were cut, filled on the way."""
+    cuts = []
+
+    def windows(self: Any, section: Any, size_of_references: int) -> list[range]:
+        ints, _, rows, _ = self.exposure.data.shape
+        n, size = (rows, n_rows) if section.by_rows else (ints, n_ints)
+        cuts.append(("+".join(s.class_alias for s in section.steps), -(-n // size)))
+        return [range(first, min(first + size, n)) for first in range(0, n, size)]
+
+    monkeypatch.setattr(blocks.Blocks, "windows", windows)
+    return cuts
+
+
+def assert_identical(ours: Path, theirs: Path) -> None:
+    """Check that the products are the same to the bit, and their keywords, too."""
+    names = sorted(path.name for path in theirs.iterdir())
+    assert sorted(path.name for path in ours.iterdir()) == names
+    for name in names:
+        with fits.open(ours / name) as a, fits.open(theirs / name) as b:
+            assert [hdu.name for hdu in a] == [hdu.name for hdu in b]
+            for our, their in zip(a, b, strict=True):
+                if our.name == "ASDF":
+                    continue
+                made_by = {"DATE", "", "COMMENT", "HISTORY"}
+                keys = set(our.header) | set(their.header)
+                assert not {
+                    k for k in keys - made_by if our.header.get(k) != their.header.get(k)
+                }, our.name
+                if our.data is not None:
+                    np.testing.assert_array_equal(our.data, their.data, err_msg=our.name)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 13)])
+@pytest.mark.parametrize("case", EXPOSURES)
+def test_products_are_the_same_in_blocks(dataset, tmp_path, monkeypatch, case, size):
+    exposure, whole = dataset(case)
+    cuts = cut(monkeypatch, *size)
+    assert_identical(calibrate(exposure, tmp_path / "blocks", ANY_BLOCKS), whole)
+    assert max(n for _, n in cuts) > 1
+    assert cuts[-1][0].endswith("jump+ramp_fit")
+
+
+def test_the_case_of_jumps_everywhere_is_one(dataset):
+    # Cleared again: without the rule, a jump in every pixel would take the integration apart.
+    _, whole = dataset("nircam-clipped")
+    (path,) = whole.glob("*_rateints.fits")
+    with fits.open(path) as product:
+        jumps = (product["DQ"].data & 4 != 0).mean(axis=(1, 2))
+    assert jumps[50] < 0.2 and jumps.max() > 0
+
+
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(n_ints=st.integers(1, 4), n_rows=st.integers(1, 41))
+def test_products_are_the_same_for_any_blocks(dataset, tmp_path_factory, n_ints, n_rows):
+    exposure, whole = dataset("miri")
+    with pytest.MonkeyPatch.context() as patch:
+        cut(patch, n_ints, n_rows)
+        folder = calibrate(exposure, tmp_path_factory.mktemp("blocks"), ANY_BLOCKS)
+    assert_identical(folder, whole)
+
+
+#: Options that have something to know of the whole exposure, or a state between the parts.
+OPTIONS = {
+    "groups": ("nircam", ["--steps.ramp_fit.firstgroup=1", "--steps.ramp_fit.lastgroup=5"]),
+    "groups of MIRI": ("miri", ["--steps.ramp_fit.firstgroup=2", "--steps.rscd.skip=true"]),
+    "likelihood": ("nircam", ["--steps.ramp_fit.algorithm=LIKELY"]),
+    "after jumps": (
+        "nircam",
+        ["--steps.jump.after_jump_flag_dn1=10", "--steps.jump.after_jump_flag_time1=20"],
+    ),
+    "clip all": (
+        "nircam",
+        ["--steps.jump.only_use_ints=false", "--steps.jump.minimum_sigclip_groups=10"],
+    ),
+    "no jump": ("niriss-one-integration", ["--steps.jump.skip=true"]),
+    "charge migration": (
+        "nircam",
+        ["--steps.charge_migration.skip=false", "--steps.charge_migration.signal_threshold=15000"],
+    ),
+    "one group": ("nircam-zero-frame", ["--steps.ramp_fit.suppress_one_group=false"]),
+    "dark rate": ("nircam", ["--steps.dark_current.average_dark_current=0.5"]),
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_options_work_in_blocks(dataset, tmp_path, monkeypatch, name):
+    case, options = OPTIONS[name]
+    exposure, _ = dataset(case)
+    whole = calibrate(exposure, tmp_path / "whole", *options)
+    cut(monkeypatch, 2, 11)
+    assert_identical(calibrate(exposure, tmp_path / "blocks", ANY_BLOCKS, *options), whole)
+
+
+def test_segments_count_their_integrations(dataset, tmp_path, monkeypatch):
+    exposure, _ = dataset("miri")
+    segment = tmp_path / exposure.name
+    (tmp_path / "references").symlink_to(exposure.parent / "references")
+    segment.write_bytes(exposure.read_bytes())
+    with fits.open(segment, mode="update") as file:
+        file[0].header.update(INTSTART=2, INTEND=5, NINTS=9)
+    whole = calibrate(segment, tmp_path / "whole")
+    cut(monkeypatch, 1, 17)
+    assert_identical(calibrate(segment, tmp_path / "blocks", ANY_BLOCKS), whole)
+
+
+@pytest.mark.parametrize("part", [0.85, 0.95])
+def test_a_limit_makes_blocks_that_fit(dataset, tmp_path, monkeypatch, part):
+    monkeypatch.setattr(memory, "PROCESS", 0)
+    monkeypatch.setattr(blocks, "PROCESS", 0)
+    exposure, whole = dataset("nircam")
+    found = []
+    usual = blocks.Blocks.windows
+
+    def windows(self: Any, *arguments: Any) -> list[range]:
+        found.append(usual(self, *arguments))
+        return found[-1]
+
+    monkeypatch.setattr(blocks.Blocks, "windows", windows)
+    size = memory.Size((3, 7, 37, 72)).in_one_piece(0)
+    folder = calibrate(exposure, tmp_path / "blocks", f"--max-memory={int(part * size)}")
+    assert_identical(folder, whole)
+    assert max(map(len, found)) > 1
+    for bounds in found:
+        assert [i for window in bounds for i in window] == list(range(bounds[-1].stop))
+
+
+def test_an_exposure_that_fits_is_calibrated_in_one_piece(dataset, tmp_path, monkeypatch):
+    exposure, whole = dataset("nircam")
+    monkeypatch.setattr(blocks.Blocks, "run", None)
+    assert_identical(calibrate(exposure, tmp_path / "blocks", "--max-memory=2GB"), whole)
+
+
+#: What cannot be done in blocks, or not at all, and words of the message.
+REFUSED = {
+    "snowballs": (["--steps.jump.expand_large_events=true"], "jump"),
+    "segments": (["--steps.ramp_fit.save_opt=true"], "ramp_fit"),
+    "flicker noise": (["--steps.clean_flicker_noise.skip=false"], "clean_flicker_noise"),
+    "intermediate product": (["--steps.linearity.save_results=true"], "linearity"),
+    "ramps": (["--save-calibrated-ramp=true"], "ramps"),
+    "ramps only": (["--steps.ramp_fit.skip=true"], "ramps"),
+    "too little memory": ([], "give more"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_needs_the_whole_exposure_is_refused(dataset, tmp_path, capsys, name):
+    exposure, _ = dataset("nircam")
+    options, words = REFUSED[name]
+    references = exposure.parent / "references"
+    arguments = [str(exposure), "--references", str(references), "--output-dir", str(tmp_path)]
+    assert main(["detector1", *arguments, ANY_BLOCKS, *options]) != 0
+    message = capsys.readouterr().err.strip().splitlines()[-1]
+    assert words in message and "max_memory" in message
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_single_step_says_that_it_does_not_fit(dataset, tmp_path, capsys):
+    exposure, _ = dataset("nircam")
+    references = exposure.parent / "references"
+    arguments = [str(exposure), "--references", str(references), "--output-dir", str(tmp_path)]
+    assert main(["dq_init", *arguments, "--max-memory=1MB"]) != 0
+    assert "detector1" in capsys.readouterr().err
+    assert main(["dq_init", *arguments, "--max-memory=2GB"]) == 0
+
+
+def test_a_full_disk_is_one_line(dataset, tmp_path, monkeypatch, capsys):
+    exposure, _ = dataset("nircam")
+    cut(monkeypatch, 1, 5)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 10}))
+    references = exposure.parent / "references"
+    arguments = [str(exposure), "--references", str(references), "--output-dir", str(tmp_path)]
+    assert main(["detector1", *arguments, ANY_BLOCKS]) != 0
+    assert "--output-dir" in capsys.readouterr().err.strip().splitlines()[-1]
+    assert not list(tmp_path.iterdir())
