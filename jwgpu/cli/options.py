@@ -25,6 +25,10 @@ _PROMINENT: dict[str, dict[str, Any]] = {
         "help": "never ask the network: references from --references, overrides or the CRDS cache",
     },
     "threads": {"metavar": "N", "help": "threads to compute with [0: all of this process]"},
+    "max_memory": {
+        "metavar": "SIZE",
+        "help": "work in blocks to stay below, such as 4GB; the results are the same [no limit]",
+    },
     "output_dir": {"metavar": "DIR", "help": "where products go [the current folder]"},
     "output_file": {"metavar": "FILE", "help": "name of the product [from the input's]"},
 }

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jwgpu.cli import main
-from jwgpu.runner import blocks, memory
+from jwgpu.errors import ParameterError
+from jwgpu.models.ramp import Ramp
+from jwgpu.models.stored_planes import ZeroPlanes
+from jwgpu.runner import blocks, memory, parts
+from jwgpu.runner.scratch import ScratchPlanes
 from jwgpu.simulate import make_dataset
 
 EXPOSURES: dict[str, dict[str, Any]] = {
@@ -252,3 +259,100 @@ def test_a_full_disk_is_one_line(dataset, tmp_path, monkeypatch, capsys):
     assert main(["detector1", *arguments, ANY_BLOCKS]) != 0
     assert "--output-dir" in capsys.readouterr().err.strip().splitlines()[-1]
     assert not list(tmp_path.iterdir())
+
+
+def test_each_block_begins_with_the_flags_of_the_exposure(tmp_path):
+    shape = (2, 3, 4, 5)
+    planes = ZeroPlanes(shape, np.float32), ZeroPlanes(shape, np.uint8)
+    exposure = Ramp(*planes, np.ones((4, 5), np.uint32), model=None)
+    gathering = parts.Gathering(exposure, tmp_path)
+    for integration in range(2):
+        part = parts.integrations_of(exposure, range(integration, integration + 1))
+        assert (part.pixeldq == 1).all()
+        part.pixeldq |= 2 << integration
+        part.data += integration
+        gathering.take(part, range(integration, integration + 1))
+    gathering.finish()
+    assert (exposure.pixeldq == 7).all()
+    np.testing.assert_array_equal(exposure.data.read()[:, 0, 0, 0], [0, 1])
+    assert not list(tmp_path.iterdir())
+
+
+@settings(max_examples=50, deadline=None)
+@given(data=st.data())
+def test_any_part_of_a_scratch_file_is_read_as_written(data):
+    shape = tuple(data.draw(st.lists(st.integers(1, 5), min_size=4, max_size=4)))
+    values = np.random.default_rng(1).integers(0, 4, shape).astype(np.uint8)
+    with tempfile.TemporaryDirectory() as folder:
+        planes = ScratchPlanes(Path(folder), shape, np.uint8)
+        for i in range(shape[0]):
+            planes.write(slice(i, i + 1), values[i : i + 1])
+        window = [
+            slice(*sorted(data.draw(st.tuples(st.integers(0, n), st.integers(0, n)))))
+            for n in shape[:3]
+        ]
+        ints, groups, rows = window
+        expected = values[ints, groups, rows]
+        np.testing.assert_array_equal(planes.read(ints, rows, groups), expected)
+        has = ((values & 1) != 0).all(axis=(2, 3))
+        np.testing.assert_array_equal(planes.where_all_have(1), has)
+
+
+@pytest.mark.parametrize(
+    ("text", "n_bytes"),
+    [
+        ("4GB", 4_000_000_000),
+        ("800 mb", 800_000_000),
+        ("1.5GiB", 1_610_612_736),
+        ("2K", 2000),
+        ("77", 77),
+        ("none", None),
+        (None, None),
+    ],
+)
+def test_sizes_are_understood(text, n_bytes):
+    assert memory.bytes_of(text) == n_bytes
+
+
+@pytest.mark.parametrize("text", ["much", "0", "-4GB", "4XB", "3iB", "0.1"])
+def test_other_sizes_are_refused(text):
+    with pytest.raises(ParameterError, match="max_memory"):
+        memory.bytes_of(text)
+
+
+def test_memory_stays_below_the_limit(tmp_path):
+    """A process of its own, with an exposure of 250 MB in memory, and three quarters of it."""
+    data = make_dataset(
+        tmp_path, instrument="NIRCAM", subarray="SUB640", ngroups=10, nints=2, threads=2
+    )
+    with fits.open(data.exposure) as file:
+        file["SCI"].data = np.tile(file["SCI"].data, (6, 1, 1, 1))
+        file[0].header["NINTS"] = 12
+        file.writeto(data.exposure, overwrite=True)
+    references = data.exposure.parent / "references"
+    words = [str(data.exposure), "--references", str(references)]
+    whole, limited = (
+        _peak([*words, "--output-dir", str(tmp_path / name), *options])
+        for name, options in (("whole", []), ("blocks", ["--max-memory=575MB"]))
+    )
+    assert limited < 575e6, (whole, limited)
+    assert limited < whole - 80e6, (whole, limited)
+    assert_identical(tmp_path / "blocks", tmp_path / "whole")
+
+
+def _peak(words: list[str]) -> float:
+    """Calibrate in another process; return its largest resident memory, in bytes."""
+    command = [sys.executable, "-m", "jwgpu", "detector1", *words, "--log-level=WARNING"]
+    # A small process in between: Linux counts the memory of whoever starts a process to it.
+    code = (
+        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True); "
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, *command, "--threads=2"],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return float(run.stdout.split()[-1]) * (1 if sys.platform == "darwin" else 1024)
