@@ -100,5 +100,6 @@ def _plain_type(annotation: Any) -> type:
         if len(kinds) == 1:
             annotation = kinds[0]
     if annotation not in _SPEC_TYPES:
-        raise TypeError(f"a step parameter is a bool, int, float, str or list[float], not {annotation!r}")
+        kinds_known = "bool, int, float, str or list[float]"
+        raise TypeError(f"a step parameter is a {kinds_known}, not {annotation!r}")
     return typing.cast("type", annotation)
