@@ -44,13 +44,13 @@ def test_every_dependency_has_its_reason():
         assert f"**{name}**" in text, name
 
 
-@pytest.mark.parametrize("entry", registry.ENTRIES + registry.LATER, ids=lambda entry: entry.alias)
+@pytest.mark.parametrize("entry", registry.ENTRIES, ids=lambda entry: entry.alias)
 def test_every_entry_leads_to_a_class_of_that_alias(entry):
     loaded = registry.load(entry)
     assert loaded.class_alias == (entry.official_alias or entry.alias)
 
 
-@pytest.mark.parametrize("entry", registry.ENTRIES + registry.LATER, ids=lambda entry: entry.alias)
+@pytest.mark.parametrize("entry", registry.ENTRIES, ids=lambda entry: entry.alias)
 def test_names_find_their_entry(entry):
     for name in (entry.alias, entry.alias.replace("_", "-"), entry.class_path, entry.target):
         assert registry.find(name) is entry
@@ -59,7 +59,7 @@ def test_names_find_their_entry(entry):
 
 @pytest.mark.parametrize("entry", registry.PIPELINES, ids=lambda entry: entry.alias)
 def test_every_step_of_a_pipeline_has_an_entry(entry):
-    aliases = {entry.alias for entry in registry.STEPS + registry.LATER}
+    aliases = {entry.alias for entry in registry.STEPS}
     assert set(registry.load(entry).step_defs) <= aliases
 
 

@@ -207,7 +207,6 @@ def _over_parameter_reference(step_class: Any, config: Any, file: str) -> Any:
         raise ReferenceFileError(
             f"{file}: no parameter reference from CRDS ({reason}): try again, or {without}"
         ) from error
-    parameters.drop_what_later_steps_take(step_class, reference)
     config_parser.merge_config(reference, config)
     return reference
 

@@ -92,8 +92,6 @@ class Commands(click.Group):
         for title, rows in groups.items():
             with formatter.section(title):
                 formatter.write_dl(rows)
-        with formatter.section("Not there yet"):
-            formatter.write_text(", ".join(entry.alias for entry in registry.LATER))
 
 
 @click.command(

@@ -176,24 +176,9 @@ def build(
         for key in ("class", "name"):
             if key in config:
                 del config[key]
-        drop_what_later_steps_take(step_class, config)
     for path, text in values.items():
         _set(config, path, text)
     return step_class.merge_config(config, file)
-
-
-def drop_what_later_steps_take(step_class: Any, config: Any) -> None:
-    """Take from a configuration the parameters of steps that are not there yet, in place.
-
-    Parameter files and CRDS hold them for every step of the official pipeline. Whether such a
-    step is skipped stays: one that is not says what is missing when it is asked to run.
-    """
-    known = step_class.load_spec_file().get("steps", {})
-    for entry in registry.LATER:
-        section = config.get("steps", {}).get(entry.alias, {})
-        for name in [name for name in section if name not in known.get(entry.alias, {})]:
-            log.debug("%s is not there yet: parameter %s is not used", entry.alias, name)
-            del section[name]
 
 
 def _set(config: Any, path: str, text: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 from jwgpu.backends import namespace_of
 from jwgpu.errors import InputError
@@ -46,6 +46,8 @@ class CleanFlickerNoiseStep(RampOrRateStep):
     """Find the background of each image, and take its stripes or slow waves out."""
 
     class_alias = "clean_flicker_noise"
+    # The traces (pastasoss) are for spectra of NIRISS SOSS, which are refused so far.
+    reference_file_types: ClassVar = ["flat", "pastasoss"]
     # The scene mask comes from the rates of all integrations and the statistics of whole images.
     cut = WHOLE
 

@@ -149,18 +149,14 @@ STEPS: tuple[Entry, ...] = (
         "the guider: divide by the flat field",
     ),
     Entry(
-        "badpix_selfcal",
-        "jwgpu.steps.badpix_selfcal:BadpixSelfcalStep",
-        "flag pixels that stand out in all exposures of a target",
-    ),
-)
-
-# Steps of the official package that are not there yet: each says so when it is asked to run.
-LATER: tuple[Entry, ...] = (
-    Entry(
         "charge_migration",
         "jwgpu.steps.charge_migration:ChargeMigrationStep",
         "flag groups whose charge spills over",
+    ),
+    Entry(
+        "badpix_selfcal",
+        "jwgpu.steps.badpix_selfcal:BadpixSelfcalStep",
+        "flag pixels that stand out in all exposures of a target",
     ),
 )
 
@@ -183,7 +179,7 @@ def find(name: str) -> Entry | None:
     """
     alias = name.replace("-", "_")
     class_name = name.replace(":", ".").rpartition(".")[2]
-    for entry in ENTRIES + LATER:
+    for entry in ENTRIES:
         if alias in (entry.alias, entry.official_alias) or class_name == entry.class_name:
             return entry
     return None
