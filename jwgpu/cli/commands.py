@@ -112,7 +112,10 @@ def jwgpu_command() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit status; print errors as one line."""
-    return guarded(lambda: jwgpu_command.main(arguments, "jwgpu", standalone_mode=False))
+    try:
+        return guarded(lambda: jwgpu_command.main(arguments, "jwgpu", standalone_mode=False))
+    finally:
+        startup.forget_first_exposure()
 
 
 def guarded(command: Callable[[], Any]) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -30,6 +31,12 @@ def read_first_exposure(arguments: Sequence[str]) -> None:
     from jwgpu.models import reading
 
     reading.read_ahead(raw[0])
+
+
+def forget_first_exposure() -> None:
+    """Forget what was read and not used, where the process goes on."""
+    if "jwgpu.models.reading" in sys.modules:
+        sys.modules["jwgpu.models.reading"].forget_ahead()
 
 
 def reuse_memory() -> None:

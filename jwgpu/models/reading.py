@@ -107,6 +107,11 @@ def read_ahead(path: str | Path) -> None:
     Thread(target=read, name="jwgpu reads ahead", daemon=True).start()
 
 
+def forget_ahead() -> None:
+    """Forget what was read ahead and not taken over: the call that wanted it has ended."""
+    _ahead.clear()
+
+
 def _read_arrays(name: str, threads: int, in_memory: bool = True) -> dict[str, Any]:
     """Read the arrays of a ramp by the names that `Ramp` gives them; None for those not there."""
     with FitsFile(name) as file:
