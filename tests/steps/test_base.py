@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import sys
 from typing import ClassVar
 
 import numpy as np
@@ -139,12 +142,28 @@ def test_the_log_in_a_product_names_no_person_and_no_folder(model, tmp_path):
         assert private not in text
 
 
-def test_crds_out_of_reach_is_an_error_and_not_the_end(model, tmp_path, monkeypatch):
-    monkeypatch.delenv("STPIPE_DISABLE_CRDS_STEPPARS", raising=False)
-    monkeypatch.setenv("CRDS_PATH", str(tmp_path))
-    monkeypatch.setenv("CRDS_SERVER_URL", "http://127.0.0.1:9")
-    with pytest.raises(ReferenceFileError, match=r"no parameter reference from CRDS"):
-        AddStep.call(model)
+def test_crds_out_of_reach_is_an_error_and_not_the_end(model, tmp_path):
+    # In a process of its own: crds remembers what it once reached.
+    model.save(tmp_path / "jw1_ramp.fits")
+    program = f"""
+from jwgpu.errors import ReferenceFileError
+from jwgpu.steps.superbias import SuperBiasStep
+try:
+    SuperBiasStep.call({str(tmp_path / "jw1_ramp.fits")!r})
+except ReferenceFileError as error:
+    print("said:", error)
+"""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("CRDS", "STPIPE"))}
+    environment |= {"CRDS_PATH": str(tmp_path), "CRDS_SERVER_URL": "http://127.0.0.1:9"}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "said:" in done.stdout, done.stderr
+    assert "no parameter reference from CRDS" in done.stdout
 
 
 @pytest.mark.parametrize(
