@@ -64,8 +64,8 @@ def narrow(detector="NRS1", seed=0, ints=2, columns=16):
     return model
 
 
-# Where a row lies at the threshold to the last bit, the order of a sum decides: the same cases each
-# time, none of which does.
+# The same cases each time: seed=11106, sigma=1.0, turned=False flags one row (530) otherwise than
+# the official package. Why is not known yet.
 @settings(max_examples=6, deadline=None, derandomize=True)
 @given(st.integers(0, 10**6), st.sampled_from([0.0, 1.0, 2.0, 3.0, 5.0]), st.booleans())
 def test_bad_rows_are_the_official_ones(seed, sigma, turned):
