@@ -242,26 +242,23 @@ def _flagged_rows(ramp: Ramp) -> Array:
 def _is_high(values: Array, sigma: float) -> Array:
     """Tell which `values` are above the mean of the clipped ones by `sigma` standard deviations.
 
-    Clipped are those beyond `sigma` standard deviations from the median, for up to five rounds.
+    Clipped are those beyond `sigma` standard deviations from the median, for up to five rounds;
+    what was clipped once stays out, also where a later limit would let it in.
     """
-    # Single precision, and limits rounded to it: so do the official package and astropy.
+    # All in single precision: so do the official package and astropy.
     values = values.astype(np.float32)
-    finite = values[np.isfinite(values)]
-    kept = finite.astype(np.float64)
+    kept = values[np.isfinite(values)]
     for _ in range(_CLIPPING_ROUNDS):
         if kept.size == 0:
             return np.zeros(values.shape, bool)
-        centre, reach = np.median(kept), sigma * kept.std()
+        centre, reach = np.median(kept), kept.std() * np.float32(sigma)
         before = kept.size
         kept = kept[(kept >= centre - reach) & (kept <= centre + reach)]
-        if kept.size in (0, before):
+        if kept.size == before:
             break
-    # The last limits hold for all values, also for those that were clipped before.
-    low, high = np.float32(centre - reach), np.float32(centre + reach)
-    kept = finite[(finite >= low) & (finite <= high)]
     if kept.size == 0:
         return np.zeros(values.shape, bool)
-    return values - kept.mean() > sigma * kept.std()
+    return values - kept.mean() > np.float32(sigma) * kept.std()
 
 
 def _apply(ramp: Ramp, found: Sequence[Replacement]) -> None:

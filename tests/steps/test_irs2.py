@@ -6,7 +6,7 @@ import logging
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from irs2 import exposure, layout_of, ramp_of, write_reference
 from jwst.refpix import irs2_subtract_reference as official
@@ -64,9 +64,9 @@ def narrow(detector="NRS1", seed=0, ints=2, columns=16):
     return model
 
 
-# The same cases each time: seed=11106, sigma=1.0, turned=False flags one row (530) otherwise than
-# the official package. Why is not known yet.
-@settings(max_examples=6, deadline=None, derandomize=True)
+# The example: a limit of the last round lets in again what an earlier round has clipped.
+@settings(max_examples=6, deadline=None)
+@example(seed=11106, sigma=1.0, turned=False)
 @given(st.integers(0, 10**6), st.sampled_from([0.0, 1.0, 2.0, 3.0, 5.0]), st.booleans())
 def test_bad_rows_are_the_official_ones(seed, sigma, turned):
     detector = "NRS2" if turned else "NRS1"
