@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from jwgpu.backends import namespace_of
-from jwgpu.errors import InputError
+from jwgpu.errors import InputError, ReferenceFileError
 from jwgpu.kernels.flicker_noise import Lines
 from jwgpu.kernels.flicker_noise.background import background_level
 from jwgpu.models import writing
@@ -25,7 +25,12 @@ from jwgpu.steps.cleaning import (
     wave_cleaning,
 )
 from jwgpu.steps.flicker_parameters import AUTOMATIC_TYPES, choose_parameters
-from jwgpu.steps.median_image import MedianImage, check_median_image, median_image
+from jwgpu.steps.median_image import (
+    MedianImage,
+    check_median_image,
+    has_light_curve,
+    median_image,
+)
 from jwgpu.steps.ramp_or_rate import RampOrRateStep
 from jwgpu.steps.scene import (
     MaskSettings,
@@ -196,11 +201,12 @@ class CleanFlickerNoiseStep(RampOrRateStep):
         raise SkipStep(why)
 
     def _needs_flat_flags(self, meta: Any) -> bool:
-        return (
-            self.mask_science_regions
-            and meta.exposure.type == "MIR_IMAGE"
-            and _given(self.user_mask) is None
-        )
+        """Whether flags of the flat field join those of the rates, which a mask is made from."""
+        if meta.exposure.type != "MIR_IMAGE":
+            return False
+        if self.background_method == "median_image":
+            return True
+        return self.mask_science_regions and _given(self.user_mask) is None
 
     def _mask(
         self,
@@ -229,10 +235,25 @@ class CleanFlickerNoiseStep(RampOrRateStep):
         if self.background_method != "median_image":
             return None
         try:
-            return median_image(exposure, rates)
+            return median_image(exposure, rates, self._gain(exposure))
         except ValueError as why:
             self._fail(f"there is no median image: {why}")
         return None
+
+    def _gain(self, exposure: Ramp | Rates) -> Any:
+        """Return the gain that an imaging time series is measured with; None for all others."""
+        if not has_light_curve(exposure.meta):
+            return None
+        siblings = getattr(self.parent, "ramp_fit", None)
+        source = self.session.references.with_overrides((siblings or self).get_ref_override)
+        shape, device = exposure.data.shape, self.session.device
+        gain = source.load("gain", exposure.meta, shape, device)
+        if gain is None:
+            raise ReferenceFileError(
+                f"{exposure.meta.filename}: {self.class_alias} needs a GAIN reference to measure "
+                "the light of a time series, and that is N/A"
+            )
+        return gain.data
 
     def _check_mask(self, exposure: Ramp | Rates, mask: Any) -> None:
         n_ints = exposure.data.shape[0] if exposure.data.ndim > 2 else 1

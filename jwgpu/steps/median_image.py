@@ -10,11 +10,12 @@ from jwgpu.backends import namespace_of
 from jwgpu.errors import NotYetError
 from jwgpu.models.ramp import Ramp
 from jwgpu.models.rates import Rates
+from jwgpu.steps.light_curve import light_curve
 
 log = logging.getLogger(__name__)
 
-#: Exposures whose integrations are scaled by a light curve, which takes stages 2 and 3.
-_LIGHT_CURVE_TYPES = ("NIS_SOSS", "NRS_BRIGHTOBJ", "NRC_TSGRISM", "NRC_TSIMAGE")
+#: Spectra whose integrations are scaled by a light curve, which takes their wavelengths.
+_SPECTRA = ("NIS_SOSS", "NRS_BRIGHTOBJ", "NRC_TSGRISM")
 
 
 class MedianImage(NamedTuple):
@@ -35,24 +36,32 @@ class MedianImage(NamedTuple):
 
 
 def check_median_image(step: str, meta: Any) -> None:
-    """Refuse exposures that are scaled by a light curve.
+    """Refuse exposures whose light only a spectrum can tell.
 
     Raises
     ------
     NotYetError
-        For time series of sources whose light would have to be measured.
+        For time series of spectra.
     """
     kind = str(meta.exposure.type)
-    is_series = bool(meta.visit.tsovisit) and (meta.exposure.nints or 2) > 1
-    if kind in _LIGHT_CURVE_TYPES or (kind == "MIR_IMAGE" and is_series):
+    if kind in _SPECTRA:
         raise NotYetError(
-            f"{meta.filename}: {step} cannot measure the light of a time series ({kind}) to scale "
-            "its median image yet: use --background_method=median or model"
+            f"{meta.filename}: {step} cannot extract the spectra of a time series ({kind}) to "
+            "scale its median image yet: use --background_method=median or model"
         )
 
 
-def median_image(exposure: Ramp | Rates, rates: Rates) -> MedianImage:
-    """Return the median over the integrations, scaled by their median count rates.
+def has_light_curve(meta: Any) -> bool:
+    """Whether an exposure is an imaging time series, scaled by the light of its source."""
+    kind = str(meta.exposure.type)
+    is_series = bool(meta.visit.tsovisit) and (meta.exposure.nints or 2) > 1
+    return kind == "NRC_TSIMAGE" or (kind == "MIR_IMAGE" and is_series)
+
+
+def median_image(exposure: Ramp | Rates, rates: Rates, gain: Any = None) -> MedianImage:
+    """Return the median over the integrations, scaled by their light.
+
+    That is the light of the source for imaging time series, otherwise the median count rate.
 
     Parameters
     ----------
@@ -60,17 +69,22 @@ def median_image(exposure: Ramp | Rates, rates: Rates) -> MedianImage:
         Of two or more integrations.
     rates : Rates
         Count rate of each integration.
+    gain : array, (y, x) float32, optional
+        For imaging time series.
 
     Raises
     ------
     ValueError
-        If no count rate is finite.
+        If no integration has a finite count rate, or a keyword is missing.
     """
     xp = namespace_of(exposure.data)
     with warnings.catch_warnings():
         # Pixels that no integration has a value for.
         warnings.simplefilter("ignore", RuntimeWarning)
-        light = xp.nanmedian(rates.data, axis=(1, 2))
+        if gain is None:
+            light = xp.nanmedian(rates.data, axis=(1, 2))
+        else:
+            light = light_curve(rates, gain)
         scale = light / xp.nanmedian(light)
         is_good = xp.isfinite(scale)
         if not bool(is_good.any()):

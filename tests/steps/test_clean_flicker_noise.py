@@ -8,8 +8,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+import gwcs
 import numpy as np
 import pytest
+from astropy.modeling.models import Shift
 from jwst.clean_flicker_noise import CleanFlickerNoiseStep as OfficialStep
 from jwst.clean_flicker_noise import autoparam as official_autoparam
 from official import official_step
@@ -210,16 +212,100 @@ def test_median_image(ramps, name):
         assert (result.data[:, 0] != before.data[:, 0]).any()
 
 
-def assert_same_but_for_coordinates(exposure: Any, references: Any, **parameters: Any) -> Any:
+def assert_same_but_for_coordinates(
+    exposure: Any, references: Any, tolerance: Any = None, **parameters: Any
+) -> Any:
     """Compare where the official step wants world coordinates, of which it makes no use."""
     from jwst.clean_flicker_noise import clean_flicker_noise
 
+    def with_any_coordinates(model: Any, **_: Any) -> Any:
+        model.meta.wcs = gwcs.WCS(Shift(1) & Shift(1), output_frame="sky")
+        return model
+
     original = clean_flicker_noise.post_process_rate
-    clean_flicker_noise.post_process_rate = lambda model, **_: model
+    clean_flicker_noise.post_process_rate = with_any_coordinates
     try:
-        return assert_same(exposure, references, **parameters)
+        return assert_same(exposure, references, tolerance, **parameters)
     finally:
         clean_flicker_noise.post_process_rate = original
+
+
+def series(ramp: Path, kind: str, place: tuple[float, float] = (40.3, 30.8)) -> Any:
+    """Return a ramp as an imaging time series of a source that fades, in steps of a tenth."""
+    model = datamodels.RampModel(ramp)
+    ints, groups, rows, columns = model.data.shape
+    model.meta.exposure.type = kind
+    model.meta.visit.tsovisit = True
+    model.meta.wcsinfo.siaf_xref_sci, model.meta.wcsinfo.siaf_yref_sci = place
+    y, x = np.mgrid[:rows, :columns]
+    image = np.exp(-((x - 38.2) ** 2 + (y - 31.1) ** 2) / (2 * 1.5**2)).astype(np.float32)
+    light = (1 - 0.1 * np.arange(ints, dtype=np.float32))[:, None, None, None]
+    times = np.arange(1, groups + 1, dtype=np.float32)[:, None, None]
+    model.data += 300 * light * times * image
+    times = np.zeros(ints, model.get_dtype("int_times"))
+    times["integration_number"] = np.arange(1, ints + 1)
+    model.int_times = times
+    return model
+
+
+PLACES = {"near": (40.3, 30.8), "outside": (500.0, 3.0), "at the corner": (1.2, 2.4)}
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("name", ["nircam", "miri"])
+def test_median_image_of_a_time_series(ramps, name, place):
+    ramp, references = ramps(name)
+    kind = "MIR_IMAGE" if name == "miri" else "NRC_TSIMAGE"
+    with series(ramp, kind, PLACES[place]) as model:
+        if place == "near":
+            model.data[1, 1:, 29:33, 40:] = np.nan
+        parameters = {"background_method": "median_image"}
+        # The light of an integration is a sum, in float32 officially.
+        result = assert_same_but_for_coordinates(
+            model, references, {"rtol": 1e-6, "atol": 2e-3}, **parameters
+        )
+        plain = model.copy()
+        plain.meta.exposure.type = "NRC_IMAGE" if name == "nircam" else "MIR_LYOT"
+        if name == "nircam":
+            other = ours(plain, references, **parameters)
+            assert np.nanmax(abs(other.data - result.data)) > 1
+
+
+@pytest.mark.parametrize("units", ["DN/s", "MJy/sr", "Jy"])
+def test_light_curve_of_count_rates(rates, units):
+    models, references = rates("nircam")
+    model = models[1].copy()
+    model.meta.exposure.type = "NRC_TSIMAGE"
+    model.meta.wcsinfo.siaf_xref_sci, model.meta.wcsinfo.siaf_yref_sci = 40.3, 30.8
+    model.meta.bunit_data = model.meta.bunit_err = units
+    model.meta.photometry.pixelarea_steradians = 1e-13
+    model.int_times = np.zeros(len(model.data), model.get_dtype("int_times"))
+    model.int_times["integration_number"] = np.arange(1, len(model.data) + 1)
+    assert_same_but_for_coordinates(
+        model, references, {"rtol": 1e-6, "atol": 2e-3}, background_method="median_image"
+    )
+
+
+def test_series_larger_than_its_subarray(ramps):
+    ramp, references = ramps("nircam")
+    with series(ramp, "NRC_TSIMAGE") as model:
+        parameters = {"background_method": "median_image"}
+        plain = ours(model, references, **parameters)
+        model.meta.instrument.pupil, model.meta.subarray.name = "WLP8", "SUB64P"
+        result = assert_same_but_for_coordinates(
+            model, references, {"rtol": 1e-6, "atol": 2e-3}, **parameters
+        )
+        assert (result.data != plain.data).any()
+
+
+def test_time_series_without_a_place_fails(ramps):
+    ramp, references = ramps("nircam")
+    with series(ramp, "NRC_TSIMAGE", (None, 3.0)) as model:
+        result = assert_same_but_for_coordinates(
+            model, references, background_method="median_image"
+        )
+        assert result.meta.cal_step.clean_flicker_noise == "FAILED"
+        np.testing.assert_array_equal(result.data, model.data)
 
 
 def test_median_image_of_one_integration_fails(ramps):
@@ -352,7 +438,7 @@ def test_samples_without_a_number(ramps):
     [
         ("nrs1", "NRS_IFU", {"mask_science_regions": True}, "world coordinates"),
         ("nrs1", "NRS_FIXEDSLIT", {"mask_science_regions": True}, "mask_science_regions=false"),
-        ("nircam", "NRC_TSIMAGE", {"background_method": "median_image"}, "time series"),
+        ("nircam", "NRC_TSGRISM", {"background_method": "median_image"}, "time series"),
         ("niriss", "NIS_SOSS", {"mask_science_regions": True}, "SOSS"),
     ],
 )
