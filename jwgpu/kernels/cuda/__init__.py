@@ -1,0 +1,1 @@
+"""Headers that CUDA kernels share: device functions, and the flags by their names."""
