@@ -18,7 +18,6 @@ log = logging.getLogger(__name__)
 REFERENCE_BORDER = 4  # pixels, on every side of a near-infrared detector, left and right of MIRI's
 NEAR_INFRARED_SIDE = 2048  # pixels
 MIRI_COLUMNS = 1032
-GROUPS_AT_A_TIME = 4  # of IRS2, which are copied
 
 
 class IPCStep(RampStep):
@@ -64,16 +63,8 @@ class IPCStep(RampStep):
                 f"{image_shape}: give one of (ky, kx), or of (ky, kx, rows, columns)"
             )
         borders = reference_borders(ramp.meta)
-        if rows is None:
-            deconvolve(ramp.data, ipc.kernel, borders)
-            return
-        # Neighbours are those on the detector: a few groups at a time, without what lies between.
-        for integration in ramp.data:
-            for first in range(0, integration.shape[0], GROUPS_AT_A_TIME):
-                groups = slice(first, first + GROUPS_AT_A_TIME)
-                science = integration[groups, rows]
-                deconvolve(science[None], ipc.kernel, borders)
-                integration[groups, rows] = science
+        # Neighbours are those on the detector, not in the interleaved image.
+        deconvolve(ramp.data, ipc.kernel, borders, rows)
 
 
 def reference_borders(meta: Any) -> tuple[int, int, int, int]:
