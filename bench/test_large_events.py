@@ -11,7 +11,7 @@ from jwgpu.kernels.large_events import (
     flag_showers,
     flag_snowballs,
 )
-from jwgpu.kernels.regions import find_regions
+from jwgpu.kernels.regions import Search, find_regions
 from jwgpu.models.flags import JUMP_DET, SATURATED
 
 
@@ -76,5 +76,5 @@ def test_showers(benchmark):
 
 def test_regions(benchmark):
     shape = (1, 2, 96, 128) if benchmark.disabled else (1, 2, 2048, 2048)
-    plane = flags_with_hits(shape, n_snowballs=5)[0, 1]
-    benchmark(find_regions, plane, JUMP_DET, 5.0)
+    planes = flags_with_hits(shape, n_snowballs=5)[0]
+    benchmark(find_regions, planes, [Search(1, JUMP_DET, 5.0)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,6 +68,14 @@ def draw_ellipses(
     boxes = np.stack([first[:, 0], last[:, 0] + 1, first[:, 1], last[:, 1] + 1], axis=1)
     shapes = np.stack([center[:, 1], center[:, 0], across, along, sine, cosine], axis=1)
     return Ellipses(boxes.astype(np.int64), shapes)
+
+
+def joined(parts: Sequence[Ellipses]) -> Ellipses:
+    """Return all ellipses of several lists, which must not be empty."""
+    import numpy as np
+
+    boxes = np.concatenate([part.boxes for part in parts])
+    return Ellipses(boxes, np.concatenate([part.shapes for part in parts]))
 
 
 def flag_ellipses(planes: Any, ellipses: Ellipses, flag: int, unless: int = 0) -> None:

@@ -13,18 +13,8 @@ import numpy as np
 
 from jwgpu.kernels.compiled import compiled, over_rows
 from jwgpu.kernels.jump.columns_cpu import SIGNED, Block, scratch_for, sort_differences
-from jwgpu.kernels.jump.cpu import find_full_groups
 from jwgpu.kernels.jump.sigma_clip_cpu import clipping_bounds, select
 from jwgpu.models.flags import DO_NOT_USE, JUMP_DET, REFERENCE_PIXEL, SATURATED
-
-__all__ = [
-    "clip_noise",
-    "find_full_groups",
-    "find_noise",
-    "find_ratios",
-    "first_usable_group",
-    "flag_marked",
-]
 
 _NAN: Final = np.float32(np.nan)
 _ZERO: Final = np.float32(0.0)
@@ -190,19 +180,26 @@ def find_ratios_in_rows(
             flags = groupdq[1, y, x] | pixeldq[y, x]
             is_masked = (flags & _INVALID) != 0 or pixeldq[y, x] == _REFERENCE
             good = value - value == _ZERO and not is_masked
-            ratios[x] = np.float64(value) if good else 0.0
+            ratios[x] = value if good else _ZERO
             goods[x] = good
 
 
 @compiled
-def any_usable(first: int, stop: int, plane: Any, pixeldq: Any, found: Any) -> None:
-    """Say of rows ``first`` to ``stop - 1`` whether a pixel is usable."""
-    for y in range(first, stop):
+def find_usable_planes(first: int, stop: int, planes: Any, pixeldq: Any, found: Any) -> None:
+    """Say of planes ``first`` to ``stop - 1`` whether a pixel is usable."""
+    for plane in range(first, stop):
+        found[plane] = any_usable(planes[plane], pixeldq)
+
+
+@compiled
+def any_usable(plane: Any, pixeldq: Any) -> bool:
+    """Say whether a pixel of a plane is usable."""
+    for y in range(plane.shape[0]):
         for x in range(plane.shape[1]):
             # Quirk: reference pixels count as unusable, but only those without any other flag.
             if not plane[y, x] & _DO_NOT_USE and pixeldq[y, x] != _REFERENCE:
-                found[y] = True
-                return
+                return True
+    return False
 
 
 @compiled
@@ -296,20 +293,31 @@ def find_noise(
 
 
 def clip_noise(
-    data: Any, groupdq: Any, gain: Any, jumps_were_searched: bool, center: Any, sigma: Any
+    data: Any,
+    groupdq: Any,
+    group: int,
+    gain: Any,
+    jumps_were_searched: bool,
+    center: Any,
+    sigma: Any,
 ) -> None:
-    """Write median and scatter over the integrations, both (y, x) float32.
-
-    ``data`` and ``groupdq`` are (ints, 2, y, x): the two groups of one difference.
-    """
+    """Write median and scatter of one difference over the integrations, both (y, x) float32."""
+    groups = slice(group - 1, group + 1)
     unusable = unusable_flags(jumps_were_searched)
-    arguments = (data, groupdq, gain, unusable, center, sigma)
+    arguments = (data[:, groups], groupdq[:, groups], gain, unusable, center, sigma)
     over_rows(in_blocks, data.shape[2], clip_noise_in_blocks, *arguments)
+
+
+def images_at_once(n_pixels: int) -> int:
+    """Return how many images to work on together: one, which the processor's cache may hold."""
+    del n_pixels
+    return 1
 
 
 def find_ratios(
     data: Any,
     groupdq: Any,
+    places: list[tuple[int, int]],
     pixeldq: Any,
     gain: Any,
     center: Any,
@@ -318,24 +326,25 @@ def find_ratios(
     ratio: Any,
     is_good: Any,
 ) -> None:
-    """Write how far one difference is from the centre, over the noise; 0 if it is not good.
+    """Write how far some differences are from the centre, over the noise; 0 if not good.
 
-    ``data`` and ``groupdq`` are (2, y, x), ``ratio`` (float64) and ``is_good`` (uint8) have a
-    margin that is left as it is.
+    ``places`` are integrations and groups, ``ratio`` (float32) and ``is_good`` (uint8) are
+    (differences, y, x) with a margin that is left as it is.
     """
-    unusable = unusable_flags(jumps_were_searched)
-    arguments = (data, groupdq, pixeldq, gain, center, sigma, unusable, ratio, is_good)
-    over_rows(find_ratios_in_rows, center.shape[0], *arguments)
+    pixels = (pixeldq, gain, center, sigma, unusable_flags(jumps_were_searched))
+    for k, (integration, group) in enumerate(places):
+        groups = slice(group - 1, group + 1)
+        samples = (data[integration, groups], groupdq[integration, groups])
+        over_rows(find_ratios_in_rows, center.shape[0], *samples, *pixels, ratio[k], is_good[k])
 
 
-def first_usable_group(planes: Any, pixeldq: Any) -> int:
-    """Return the first group, of (groups, y, x), in which a pixel is usable; 0 if there is none."""
-    found = np.zeros(pixeldq.shape[0], np.bool_)
-    for group, plane in enumerate(planes):
-        over_rows(any_usable, len(found), plane, pixeldq, found)
-        if found.any():
-            return group
-    return 0
+def find_usable_groups(groupdq: Any, pixeldq: Any) -> Any:
+    """Return, (ints, groups) bool, the groups in which a pixel is usable."""
+    n_ints, n_groups = groupdq.shape[:2]
+    found = np.zeros(n_ints * n_groups, np.bool_)
+    planes = groupdq.reshape(-1, *groupdq.shape[2:])
+    over_rows(find_usable_planes, len(found), planes, pixeldq, found)
+    return found.reshape(n_ints, n_groups)
 
 
 def flag_marked(

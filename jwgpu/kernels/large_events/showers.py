@@ -1,18 +1,22 @@
 """Showers: find extended emission in each difference, then flag around it.
 
-Images stay on the device; the few numbers of each region are worked on here.
+Images stay on the device; the few numbers of each region are worked on here, on the host.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import groupby
 from typing import Any
+
+import numpy as np
 
 from jwgpu.backends import implementation, namespace_of
 from jwgpu.kernels.ellipses import mark_ellipses
+from jwgpu.kernels.jump import find_full_groups
 from jwgpu.kernels.large_events import ShowerSettings
 from jwgpu.kernels.large_events.snowballs import enlarged
-from jwgpu.kernels.regions import Regions, find_regions
+from jwgpu.kernels.regions import Regions, Search, find_regions
 from jwgpu.kernels.ring_convolution import margin_of, mark_bright, ring_offsets
 from jwgpu.models.flags import DO_NOT_USE, SATURATED
 
@@ -28,7 +32,7 @@ def flag_showers(
     """See the package."""
     n_ints, n_groups = data.shape[:2]
     body = implementation(__package__, data, groupdq, pixeldq, gain, readnoise)
-    n_unusable = int(body.find_full_groups(groupdq, DO_NOT_USE).sum())
+    n_unusable = int(find_full_groups(groupdq, DO_NOT_USE).sum())
     if n_ints * (n_groups - 1) - n_unusable < MIN_DIFFERENCES:
         return None
     showers: dict[int, list[tuple[int, Regions]]] = {}
@@ -56,38 +60,53 @@ def find_showers(
     """Yield integration, group and regions wherever there are showers."""
     body = implementation(__package__, data, groupdq, pixeldq, gain, readnoise)
     xp = namespace_of(data)
-    n_ints, n_groups, n_rows, n_columns = data.shape
+    n_ints, _, n_rows, n_columns = data.shape
     offsets = ring_offsets(settings.inner_radius, settings.outer_radius)
     margin = margin_of(offsets)
+    at_once = body.images_at_once(n_rows * n_columns)
     # Beyond the edge there are good pixels without signal.
-    padded = (n_rows + 2 * margin, n_columns + 2 * margin)
-    ratio, is_good = xp.zeros(padded, "float64"), xp.ones(padded, "uint8")
-    is_bright = xp.empty((n_rows, n_columns), "uint8")
+    padded = (at_once, n_rows + 2 * margin, n_columns + 2 * margin)
+    ratio, is_good = xp.zeros(padded, "float32"), xp.ones(padded, "uint8")
+    is_bright = xp.empty((at_once, n_rows, n_columns), "uint8")
     center, sigma = (xp.empty((n_rows, n_columns), "float32") for _ in range(2))
     is_clipping = n_ints >= settings.minimum_sigclip_groups
-    noise = (readnoise, settings.frames_averaged, settings.jumps_were_searched, center, sigma)
+    searched = settings.jumps_were_searched
     if not is_clipping:
-        body.find_noise(data, groupdq, gain, *noise)
-    first_groups = [body.first_usable_group(planes, pixeldq) + 1 for planes in groupdq]
-    for group in range(min(first_groups), n_groups):
-        if is_clipping:
-            samples = slice(group - 1, group + 1)
-            body.clip_noise(data[:, samples], groupdq[:, samples], gain, *noise[2:])
-        for integration in range(n_ints):
-            if group < first_groups[integration]:
-                continue
-            body.find_ratios(
-                data[integration, group - 1 : group + 1],
-                groupdq[integration, group - 1 : group + 1],
-                pixeldq,
-                gain,
-                center,
-                sigma,
-                settings.jumps_were_searched,
-                ratio,
-                is_good,
-            )
-            mark_bright(ratio, is_good, offsets, settings.threshold, is_bright)
-            regions = find_regions(is_bright, _BRIGHT, settings.min_area)
+        frames = settings.frames_averaged
+        body.find_noise(data, groupdq, gain, readnoise, frames, searched, center, sigma)
+    is_usable = body.find_usable_groups(groupdq, pixeldq)
+    clipped_group = 0
+    for places in differences_to_search(is_usable, at_once, is_clipping):
+        group = places[0][1]
+        if is_clipping and group != clipped_group:
+            body.clip_noise(data, groupdq, group, gain, searched, center, sigma)
+            clipped_group = group
+        noise = (center, sigma, searched)
+        body.find_ratios(data, groupdq, places, pixeldq, gain, *noise, ratio, is_good)
+        n = len(places)
+        mark_bright(ratio[:n], is_good[:n], offsets, settings.threshold, is_bright[:n])
+        searches = [Search(k, _BRIGHT, settings.min_area) for k in range(n)]
+        for place, regions in zip(places, find_regions(is_bright, searches), strict=True):
             if len(regions):
-                yield integration, group, regions
+                yield *place, regions
+
+
+def differences_to_search(
+    is_usable: Any, at_once: int, is_clipping: bool
+) -> Iterator[list[tuple[int, int]]]:
+    """Yield integrations and groups, some at a time; if clipped, those of one group.
+
+    Parameters
+    ----------
+    is_usable : ndarray, (ints, groups) bool
+        In the first such group of an integration nothing is searched, nor before it.
+    at_once : int
+    is_clipping : bool
+    """
+    n_ints, n_groups = is_usable.shape
+    first = np.argmax(is_usable, axis=1).tolist()
+    places = [(k, group) for group in range(1, n_groups) for k in range(n_ints) if group > first[k]]
+    for _, together in groupby(places, key=lambda place: place[1] if is_clipping else 0):
+        some = list(together)
+        for start in range(0, len(some), at_once):
+            yield some[start : start + at_once]

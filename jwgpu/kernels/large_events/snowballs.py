@@ -1,71 +1,119 @@
 """Snowballs: what to flag, from the regions of jumps and of saturation.
 
-Images stay on the device; the few numbers of each region are worked on here.
+Images stay on the device; the few numbers of each region are worked on here, on the host.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from jwgpu.kernels.ellipses import Ellipses, draw_ellipses, flag_ellipses, replace_flags
+from jwgpu.kernels.ellipses import Ellipses, draw_ellipses, flag_ellipses, joined, replace_flags
 from jwgpu.kernels.large_events import SnowballSettings
-from jwgpu.kernels.regions import Regions, find_regions
+from jwgpu.kernels.regions import Regions, Search, find_regions
 from jwgpu.models.flags import JUMP_DET, SATURATED
 
 #: Allowance for rounding errors before a closer look.
 _CLOSE = 1e-7
+#: More than one over the square root of two: no minor axis is longer, of a sum of squares.
+_HALF_AT_LEAST = 0.7072
+
+
+class Found(NamedTuple):
+    """Regions of one group: of jumps, and newly saturated in it and in the next one."""
+
+    jumps: Regions
+    saturating: Regions | None = None
+    following: Regions | None = None
 
 
 def flag_snowballs(groupdq: Any, settings: SnowballSettings) -> int:
-    """See the package."""
+    """See the package.
+
+    Integrations are searched together, so that a device is waited for no more often when there are
+    many of them.
+    """
+    n_ints, n_groups = groupdq.shape[:2]
     count = 0
-    last_cores: list[Ellipses] = []
-    for planes in groupdq:
-        found, cores = flag_snowballs_of_integration(planes, settings)
-        count += found
-        for ellipses in last_cores:
-            flag_ellipses(planes[1 : max(settings.following_groups, 1)], ellipses, JUMP_DET)
-        last_cores = cores
+    cores: list[list[Ellipses]] = [[] for _ in range(n_ints)]
+    known: list[Regions | None] = [None] * n_ints
+    for group in range(1, n_groups):
+        for integration, found in enumerate(find_in_group(groupdq, group, known, settings)):
+            n_found, large = flag_group(groupdq[integration], group, found, settings)
+            count += n_found
+            cores[integration] += large
+            # What was widened is not newly saturated in the next group.
+            known[integration] = None if large else found.following
+    stop = max(settings.following_groups, 1)
+    for integration in range(1, n_ints):
+        if cores[integration - 1] and stop > 1:
+            ellipses = joined(cores[integration - 1])
+            flag_ellipses(groupdq[integration, 1:stop], ellipses, JUMP_DET)
     return count
 
 
-def flag_snowballs_of_integration(
-    planes: Any, settings: SnowballSettings
+def find_in_group(
+    groupdq: Any, group: int, known: list[Regions | None], settings: SnowballSettings
+) -> list[Found]:
+    """Find the regions of one group of each integration.
+
+    Parameters
+    ----------
+    groupdq : array, (ints, groups, y, x) uint8
+    group : int
+    known : list of Regions or None
+        What is newly saturated in this group of each integration, where it is known.
+    settings : SnowballSettings
+    """
+    n_ints, n_groups = groupdq.shape[:2]
+    places = [integration * n_groups + group for integration in range(n_ints)]
+    searches = [Search(place, JUMP_DET, settings.min_jump_area) for place in places]
+    later: list[int] = []
+    unknown: list[int] = []
+    if settings.needs_core:
+        unknown = [place for place, regions in zip(places, known, strict=True) if regions is None]
+        later = [place + 1 for place in places] if group + 1 < n_groups else []
+    for place in unknown + later:
+        searches.append(Search(place, SATURATED, settings.min_core_area, unless=place - 1))
+    jumps = find_regions(groupdq.reshape(-1, *groupdq.shape[2:]), searches)
+    saturated = dict(zip(unknown + later, jumps[n_ints:], strict=True))
+    saturated |= {
+        k: regions for k, regions in zip(places, known, strict=True) if regions is not None
+    }
+    return [
+        Found(jumps[k], saturated.get(place), saturated.get(place + 1))
+        for k, place in enumerate(places)
+    ]
+
+
+def flag_group(
+    planes: Any, group: int, found: Found, settings: SnowballSettings
 ) -> tuple[int, list[Ellipses]]:
-    """Flag the snowballs in (groups, y, x); return their number, and the large cores."""
-    n_groups, shape = len(planes), planes.shape
+    """Flag the snowballs of one group in (groups, y, x); return their number, and large cores."""
+    shape = planes.shape
+    jumps, saturating, following = found
     cores: list[Ellipses] = []
-    count = 0
-    saturating: Regions | None = None
-    for group in range(1, n_groups):
-        jumps = find_regions(planes[group], JUMP_DET, settings.min_jump_area)
-        if settings.needs_core:
-            if saturating is None:
-                saturating = newly_saturated(planes, group, settings)
-            following = None
-            if group + 1 < n_groups:
-                following = newly_saturated(planes, group + 1, settings)
-            jumps = jumps[are_snowballs(jumps, saturating, following, settings, shape)]
-            large = saturating[saturating.minor > settings.min_core_size - _CLOSE]
-            large = large.as_rounded_officially()
-            large = large[large.minor > settings.min_core_size]
-            # What was widened is not newly saturated in the next group.
-            saturating = None if len(large) else following
-            if len(large):
-                replace_flags(planes[group:], widened(large, settings, shape), SATURATED)
-                cores.append(drawn(large, large.minor, large.major, shape))
-        count += len(jumps)
+    if saturating is not None:
+        jumps = jumps[are_snowballs(jumps, saturating, following, settings, shape)]
+        large = large_cores(saturating, settings)
+        if len(large):
+            replace_flags(planes[group:], widened(large, settings, shape), SATURATED)
+            cores.append(drawn(large, large.minor, large.major, shape))
+    count = len(jumps)
+    if count:
         jumps = jumps.as_rounded_officially()
         ellipses = enlarged(jumps, settings.expansion, settings.largest_axis, shape)
         flag_ellipses(planes[group : group + 1], ellipses, JUMP_DET, unless=SATURATED)
     return count, cores
 
 
-def newly_saturated(planes: Any, group: int, settings: SnowballSettings) -> Regions:
-    """Return the regions that are saturated in this group and not in the one before."""
-    return find_regions(planes[group], SATURATED, settings.min_core_area, unless=planes[group - 1])
+def large_cores(saturating: Regions, settings: SnowballSettings) -> Regions:
+    """Return the regions that are large enough to be widened."""
+    least = settings.min_core_size
+    large = saturating[saturating.largest_extent * _HALF_AT_LEAST - 1 > least - _CLOSE]
+    large = large[large.minor > least - _CLOSE].as_rounded_officially()
+    return large[large.minor > least]
 
 
 def are_snowballs(
@@ -90,7 +138,7 @@ def have_inside(jumps: Regions, cores: Regions) -> Any:
     # Only cores in the rows of an ellipse are looked at, in order of rows.
     order = np.argsort(cores.y, kind="stable")
     rows = cores.y[order]
-    reach = np.maximum(abs(jumps.minor), abs(jumps.major)) / 2 * (1 + _CLOSE)
+    reach = np.maximum(jumps.largest_extent - 1, 1) / 2 * (1 + _CLOSE)
     first = np.searchsorted(rows, jumps.y - reach)
     n_cores = np.searchsorted(rows, jumps.y + reach, side="right") - first
     jump = np.repeat(np.arange(len(jumps)), n_cores)

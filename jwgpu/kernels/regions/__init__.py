@@ -3,28 +3,63 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
 
 from jwgpu.backends import implementation
+
+
+@dataclass(frozen=True)
+class Search:
+    """What to look for, and where.
+
+    Parameters
+    ----------
+    plane : int
+        Which plane of the stack.
+    flag : int
+        The flag to look for: one bit.
+    min_area : float
+        Least area of a region, in pixels.
+    unless : int, optional
+        The plane of the stack in which pixels must not have the flag.
+    """
+
+    plane: int
+    flag: int
+    min_area: float
+    unless: int | None = None
+
+
+class Runs(Protocol):
+    """Runs of pixels in rows, each belonging to a region; they stay on the device."""
+
+    def of(self, numbers: Any) -> list[Any]:
+        """Return the runs of some regions, each (k, 3) int32 in order of rows, on the host.
+
+        Columns are row, first column and last column.
+
+        Parameters
+        ----------
+        numbers : ndarray, (n,) int64
+            Numbers of regions, ascending.
+        """
 
 
 @dataclass(frozen=True)
 class Regions:
     """Regions, each as the ellipse with its second moments; NumPy arrays on the host.
 
-    An ellipse's axes are those of an even ellipse with the region's second moments, less one
-    pixel, so that a single pixel and a line have axes of -1: this is what the official package
-    works with.
-
     Parameters
     ----------
     x, y : ndarray, (n,) float64
         Centroids.
-    minor, major : ndarray, (n,) float64
-        Full axes in pixels, less one.
     inertia : ndarray, (n, 3) float64
         Second moments in square pixels: along x, along y, and minus the mixed one.
+    is_exact : ndarray, (n,) bool
+        Whether the moments are free of rounding errors in any order of sums.
     number : ndarray, (n,) int64
         Which regions of `runs` these are.
     runs : Runs
@@ -33,9 +68,8 @@ class Regions:
 
     x: Any
     y: Any
-    minor: Any
-    major: Any
     inertia: Any
+    is_exact: Any
     number: Any
     runs: Runs
 
@@ -47,12 +81,39 @@ class Regions:
         return Regions(
             x=self.x[index],
             y=self.y[index],
-            minor=self.minor[index],
-            major=self.major[index],
             inertia=self.inertia[index],
+            is_exact=self.is_exact[index],
             number=self.number[index],
             runs=self.runs,
         )
+
+    @cached_property
+    def axes(self) -> Any:
+        """Minor and major axes, (n, 2) float64: full axes in pixels, less one.
+
+        Those of an even ellipse with the region's second moments, less one pixel, so that a single
+        pixel and a line have axes of -1: this is what the official package works with.
+        """
+        from jwgpu.kernels.regions.moments import axes_of
+
+        return axes_of(self.inertia)
+
+    @property
+    def minor(self) -> Any:
+        """Minor axes, (n,) float64; see `axes`."""
+        return self.axes[:, 0]
+
+    @property
+    def major(self) -> Any:
+        """Major axes, (n,) float64; see `axes`."""
+        return self.axes[:, 1]
+
+    @cached_property
+    def largest_extent(self) -> Any:
+        """No axis, one pixel more included, is longer: (n,) float64. Quicker than `axes`."""
+        import numpy as np
+
+        return 4 * np.sqrt(self.inertia[:, 0] + self.inertia[:, 1])
 
     def degrees(self) -> Any:
         """Return, (n,) float64, the angles of the major axes with the columns of the image."""
@@ -74,65 +135,40 @@ class Regions:
         return rounded(self)
 
 
-@dataclass
-class Runs:
-    """Runs of pixels in rows, each belonging to a region; NumPy arrays on the host.
-
-    Parameters
-    ----------
-    runs : ndarray, (m, 3) int32
-        Row, first column and last column.
-    regions : ndarray, (m,) int64
-        Number of the region.
-    """
-
-    runs: Any
-    regions: Any
-    _order: Any = field(default=None, repr=False)
-
-    def of(self, region: int) -> Any:
-        """Return the runs of one region, (k, 3) int32, in order of rows."""
-        import numpy as np
-
-        if self._order is None:
-            self._order = np.argsort(self.regions, kind="stable")
-        first, last = np.searchsorted(self.regions, [region, region + 1], sorter=self._order)
-        return self.runs[self._order[first:last]]
-
-
 def _angle(along_x: float, along_y: float, mixed: float) -> float:
     if along_x - along_y == 0:
         return math.pi / 4 if mixed < 0 else -math.pi / 4
     return 0.5 * math.atan2(-2 * mixed, along_y - along_x)
 
 
-def find_regions(image: Any, flag: int, min_area: float, unless: Any = None) -> Regions:
-    """Find the connected regions of flagged pixels.
+def find_regions(planes: Any, searches: Sequence[Search]) -> list[Regions]:
+    """Find connected regions of flagged pixels in some planes.
 
     Pixels are neighbours also across corners. A region counts if its area, the holes in it
     included, is `min_area` or more; a hole is background that is not connected, across corners
     either, with what surrounds the region's bounding box.
 
+    On a GPU, numbers of the regions come to the host three times in all, whatever the number of
+    searches, and once more if there may be holes that decide.
+
     Parameters
     ----------
-    image : array, (y, x) uint8
+    planes : array, (n, y, x) uint8
         Flags.
-    flag : int
-        The flag to look for: one bit.
-    min_area : float
-        In pixels.
-    unless : array, (y, x) uint8, optional
-        Pixels that have the flag here are left out.
+    searches : sequence of Search
 
     Returns
     -------
-    Regions
-        In the order of their first pixels.
+    list of Regions
+        For each search, in the order of their first pixels.
 
     References
     ----------
-    Two-pass labelling: Rosenfeld & Pfaltz 1966, JACM 13, 471, here over runs of pixels. Ellipse
-    from moments: Teague 1980, JOSA 70, 920.
+    Two-pass labelling: Rosenfeld & Pfaltz 1966, JACM 13, 471, here over runs of pixels; with
+    atomic operations: Playne & Hawick 2018, IEEE TPDS 29, 1217. Ellipse from moments: Teague 1980,
+    JOSA 70, 920.
     """
-    result: Regions = implementation(__name__, image).find_regions(image, flag, min_area, unless)
+    if not searches:
+        return []
+    result: list[Regions] = implementation(__name__, planes).find_regions(planes, searches)
     return result

@@ -6,18 +6,18 @@ works on the runs, of which there are few.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 
 from jwgpu.kernels.compiled import compiled, over_rows
-from jwgpu.kernels.regions import Regions, Runs
-from jwgpu.kernels.regions.official_rounding import axes_of, inertia_of
+from jwgpu.kernels.regions import Regions, Search
+from jwgpu.kernels.regions.moments import LEAST_AREA_WITH_HOLE, ellipses_of
 
 #: Pixels that are looked at together: most such blocks hold no flag.
 _BLOCK: Final = 128
-#: Smallest region that can enclose a hole.
-_LEAST_AREA_WITH_HOLE: Final = 8
 _ZERO: Final = np.uint8(0)
 
 # Columns of a run.
@@ -182,39 +182,46 @@ def find_runs(image: Any, flag: int, unless: Any) -> tuple[Any, Any]:
     return runs, starts
 
 
-def are_large(runs: Runs, sums: Any, boxes: Any, min_area: float) -> Any:
+@dataclass
+class HostRuns:
+    """Runs in host memory; see `jwgpu.kernels.regions.Runs`.
+
+    Parameters
+    ----------
+    runs : ndarray, (m, 3) int32
+        Row, first column and last column.
+    regions : ndarray, (m,) int64
+        Number of the region.
+    """
+
+    runs: Any
+    regions: Any
+    _order: Any = field(default=None, repr=False)
+
+    def of(self, numbers: Any) -> list[Any]:
+        """Return the runs of some regions, each (k, 3) int32, in order of rows."""
+        if self._order is None:
+            self._order = np.argsort(self.regions, kind="stable")
+        first = np.searchsorted(self.regions, numbers, sorter=self._order)
+        last = np.searchsorted(self.regions, numbers, side="right", sorter=self._order)
+        pairs = zip(first.tolist(), last.tolist(), strict=True)
+        return [self.runs[self._order[a:b]] for a, b in pairs]
+
+
+def are_large(runs: HostRuns, sums: Any, boxes: Any, min_area: float) -> Any:
     """Say, (n,) bool, which regions have the area, holes included."""
     area = sums[:, _N]
     box_area = (boxes[:, 1] - boxes[:, 0] + 1) * (boxes[:, 3] - boxes[:, 2] + 1)
     is_large = area >= min_area
-    is_unsure = ~is_large & (area >= _LEAST_AREA_WITH_HOLE) & (box_area >= min_area)
-    for region in np.flatnonzero(is_unsure).tolist():
-        is_large[region] = area_with_holes(runs.of(region), boxes[region]) >= min_area
+    unsure = np.flatnonzero(~is_large & (area >= LEAST_AREA_WITH_HOLE) & (box_area >= min_area))
+    if len(unsure):
+        for region, own in zip(unsure.tolist(), runs.of(unsure), strict=True):
+            is_large[region] = area_with_holes(own, boxes[region]) >= min_area
     return is_large
 
 
-def ellipses_of(sums: Any, number: Any, runs: Runs) -> Regions:
-    """Return the ellipses with these moments, exact sums of pixel numbers."""
-    n = sums[:, _N]
-    # About a pixel near the centroid, so that the products stay below 2**63.
-    x0, y0 = sums[:, _SUM_X] // n, sums[:, _SUM_Y] // n
-    sum_x, sum_y = sums[:, _SUM_X] - n * x0, sums[:, _SUM_Y] - n * y0
-    sum_xx = sums[:, _SUM_XX] - x0 * (2 * sum_x + n * x0)
-    sum_yy = sums[:, _SUM_YY] - y0 * (2 * sum_y + n * y0)
-    sum_xy = sums[:, _SUM_XY] - x0 * sum_y - y0 * sum_x - n * x0 * y0
-    inertia = inertia_of(
-        (n * sum_xx - sum_x * sum_x) / n,
-        (n * sum_yy - sum_y * sum_y) / n,
-        (n * sum_xy - sum_x * sum_y) / n,
-        n,
-    )
-    axes = axes_of(inertia)
-    x, y = sums[:, _SUM_X] / n, sums[:, _SUM_Y] / n
-    return Regions(x, y, axes[:, 0], axes[:, 1], inertia, number, runs)
-
-
-def find_regions(image: Any, flag: int, min_area: float, unless: Any = None) -> Regions:
-    """See the package."""
+def regions_of(image: Any, flag: int, min_area: float, unless: Any) -> Regions:
+    """Find the regions of one image."""
     runs, starts = find_runs(image, flag, unless)
     regions = np.empty(len(runs), np.int64)
     n_regions = join_runs(runs, starts, regions) if len(runs) else 0
@@ -222,6 +229,15 @@ def find_regions(image: Any, flag: int, min_area: float, unless: Any = None) -> 
     boxes = np.zeros((n_regions, 4), np.int64)
     if n_regions:
         measure_regions(runs, regions, sums, boxes)
-    kept = Runs(runs, regions)
+    kept = HostRuns(runs, regions)
     number = np.flatnonzero(are_large(kept, sums, boxes, min_area))
     return ellipses_of(sums[number], number, kept)
+
+
+def find_regions(planes: Any, searches: Sequence[Search]) -> list[Regions]:
+    """See the package."""
+    found = []
+    for search in searches:
+        unless = None if search.unless is None else planes[search.unless]
+        found.append(regions_of(planes[search.plane], search.flag, search.min_area, unless))
+    return found

@@ -40,22 +40,22 @@ def ring_offsets(inner: float, outer: float) -> list[tuple[int, int]]:
 def mark_bright(
     values: Any, is_good: Any, offsets: list[tuple[int, int]], threshold: float, is_bright: Any
 ) -> None:
-    """Mark the pixels around which the mean over the ring is above a threshold.
+    """Mark the pixels of images around which the mean over the ring is above a threshold.
 
     The mean is over the good pixels. Bad pixels are not marked, nor those around which there is
     none good. Arrays with margins are wider than the image, on each side, by the largest offset.
 
     Parameters
     ----------
-    values : array, (y + margins, x + margins) float64
-        The image; zero where it is bad.
-    is_good : array, (y + margins, x + margins) uint8
+    values : array, (images, y + margins, x + margins) float32
+        The images; zero where they are bad.
+    is_good : array, (images, y + margins, x + margins) uint8
         1 or 0. Margins that are 1 count as good pixels of the value 0.
     offsets : list of (int, int)
-        See `ring_offsets`.
+        See `ring_offsets`; as many above as below, and on the left as on the right.
     threshold : float
         In units of the image.
-    is_bright : array, (y, x) uint8
+    is_bright : array, (images, y, x) uint8
         Gets 1 or 0.
     """
     body = implementation(__name__, values, is_good, is_bright)
@@ -65,3 +65,11 @@ def mark_bright(
 def margin_of(offsets: list[tuple[int, int]]) -> int:
     """Return the largest offset."""
     return max(max(abs(y), abs(x)) for y, x in offsets)
+
+
+def quadrant(offsets: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the offsets below and on the right, as (x, y), in order of x: the others mirror them.
+
+    This is the order in which values are summed, so that all devices have the same sums.
+    """
+    return sorted((x, y) for y, x in offsets if x >= 0 and y >= 0)
