@@ -2,93 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from jwgpu.backends import implementation
+from jwgpu.kernels.jump import search
+from jwgpu.kernels.jump.search import is_clipped
+from jwgpu.kernels.jump.settings import JumpCount, JumpSettings, Surroundings
 
-
-@dataclass(frozen=True)
-class JumpSettings:
-    """What counts as a jump, and what is flagged around one. Defaults are those of jwst 3.0.
-
-    Parameters
-    ----------
-    frames_averaged : int
-        Frames averaged in a group (keyword NFRAMES), at least 1.
-    rejection_threshold : float
-        Jumps stand out by more than this many sigma.
-    four_group_threshold, three_group_threshold : float
-        The same while only three or two differences of a pixel are usable (iterative method).
-    min_diffs_single_pass : int
-        Usable differences in an integration from which on all jumps are found in one pass.
-    minimum_groups : int
-        Usable groups below which nothing is searched, unless by sigma clipping.
-    minimum_sigclip_groups : int
-        Integrations, or groups, from which on differences are sigma-clipped instead.
-    only_use_ints : bool
-        Sigma clipping compares a difference with the same one in the other integrations;
-        if False, with all differences of the pixel.
-    flag_4_neighbors : bool
-        Flag the four neighbours of a jump, too.
-    min_jump_to_flag_neighbors, max_jump_to_flag_neighbors : float
-        Only for jumps between these limits, in sigma.
-    after_jump_electrons : tuple of two float
-        Size of jumps, in electrons, after which groups are flagged. Two criteria.
-    after_jump_groups : tuple of two int
-        How many groups after such a jump; 0 for none.
-    """
-
-    frames_averaged: int = 1
-    rejection_threshold: float = 4.0
-    four_group_threshold: float = 5.0
-    three_group_threshold: float = 6.0
-    min_diffs_single_pass: int = 10
-    minimum_groups: int = 3
-    minimum_sigclip_groups: int = 100
-    only_use_ints: bool = True
-    flag_4_neighbors: bool = True
-    min_jump_to_flag_neighbors: float = 10.0
-    max_jump_to_flag_neighbors: float = 1000.0
-    after_jump_electrons: tuple[float, float] = (0.0, 0.0)
-    after_jump_groups: tuple[int, int] = (0, 0)
-
-
-@dataclass(frozen=True)
-class JumpCount:
-    """What `find_jumps` found.
-
-    Parameters
-    ----------
-    jumps : int or None
-        Samples flagged JUMP_DET before neighbours and following groups are flagged (those that
-        were flagged on input among them); None if there were too few usable groups to search.
-    unusable_groups : int
-        Groups, over all integrations, of which every pixel is DO_NOT_USE.
-    """
-
-    jumps: int | None
-    unusable_groups: int
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What has to be known of an exposure to find the jumps in some of its rows.
-
-    Parameters
-    ----------
-    is_unusable : array, (ints, groups) bool
-        Groups of which every pixel is DO_NOT_USE.
-    is_full : array, (ints, groups) bool
-        Groups of which every pixel is DO_NOT_USE or JUMP_DET after sigma clipping.
-    rows : (int, int)
-        The first row to count jumps in and the one after the last: others are there to see their
-        neighbours.
-    """
-
-    is_unusable: Any
-    is_full: Any
-    rows: tuple[int, int]
+__all__ = [
+    "JumpCount",
+    "JumpSettings",
+    "Surroundings",
+    "clip_jumps",
+    "find_full_groups",
+    "find_jumps",
+    "is_clipped",
+]
 
 
 def find_full_groups(groupdq: Any, flags: int) -> Any:
@@ -99,23 +28,7 @@ def find_full_groups(groupdq: Any, flags: int) -> Any:
     groupdq : array, (ints, groups, y, x) uint8
     flags : int
     """
-    return implementation(__name__, groupdq).find_full_groups(groupdq, flags)
-
-
-def is_clipped(shape: tuple[int, ...], is_unusable: Any, settings: JumpSettings) -> bool:
-    """Return whether an exposure of this shape is searched by sigma clipping.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        (ints, groups, y, x).
-    is_unusable : array, (ints, groups) bool
-        Groups of which every pixel is DO_NOT_USE.
-    settings : JumpSettings
-    """
-    if settings.only_use_ints:
-        return shape[0] >= settings.minimum_sigclip_groups
-    return bool((~is_unusable).sum() >= settings.minimum_sigclip_groups)
+    return search.on_host(implementation(__name__, groupdq).full_groups(groupdq, flags))
 
 
 def clip_jumps(data: Any, groupdq: Any, gain: Any, settings: JumpSettings) -> None:
@@ -126,7 +39,7 @@ def clip_jumps(data: Any, groupdq: Any, gain: Any, settings: JumpSettings) -> No
     data, groupdq, gain, settings
         As for `find_jumps`, of any rows of an exposure.
     """
-    implementation(__name__, data, groupdq, gain).clip_jumps(data, groupdq, gain, settings)
+    search.clip_jumps(implementation(__name__, data, groupdq, gain), data, groupdq, gain, settings)
 
 
 def find_jumps(
@@ -179,7 +92,5 @@ def find_jumps(
     Anderson & Gordon 2011, PASP 123, 1237. "Jump Detection" in the JWST calibration documents;
     sigma clipping, the single pass and the noise of several integrations as in release 3.0.
     """
-    result: JumpCount = implementation(__name__, data, groupdq, gain, readnoise).find_jumps(
-        data, groupdq, gain, readnoise, settings, surroundings
-    )
-    return result
+    body = implementation(__name__, data, groupdq, gain, readnoise)
+    return search.find_jumps(body, data, groupdq, gain, readnoise, settings, surroundings)

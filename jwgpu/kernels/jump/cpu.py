@@ -16,7 +16,6 @@ from typing import Any, Final
 import numpy as np
 
 from jwgpu.kernels.compiled import compiled, over_rows
-from jwgpu.kernels.jump import JumpCount, JumpSettings, Surroundings, is_clipped
 from jwgpu.kernels.jump.columns_cpu import (
     ABSOLUTE,
     SIGNED,
@@ -26,26 +25,17 @@ from jwgpu.kernels.jump.columns_cpu import (
     sort_differences,
     take_differences,
 )
+from jwgpu.kernels.jump.limits import ITERATIVE, SINGLE_PASS, AfterJump, Limits
 from jwgpu.kernels.jump.one_ramp_cpu import (
     CAREFUL,
-    ITERATIVE,
-    MARK_ONLY,
-    SIGMA_CLIP_ALL,
-    SIGMA_CLIP_INTS,
-    SINGLE_PASS,
     START,
-    Limits,
     deviation,
     find_jumps_in_one_ramp,
     median_of_sorted,
 )
 from jwgpu.kernels.jump.sigma_clip_cpu import clip_in_rows
-from jwgpu.kernels.jump.spread_cpu import (
-    AfterJump,
-    flag_after_jumps_in_rows,
-    flag_neighbors_in_rows,
-)
-from jwgpu.models.flags import DO_NOT_USE, JUMP_DET
+from jwgpu.kernels.jump.spread_cpu import flag_after_jumps_in_rows, flag_neighbors_in_rows
+from jwgpu.models.flags import JUMP_DET
 
 _JUMP: Final = np.uint8(JUMP_DET)
 _INF: Final = np.float32(np.inf)
@@ -183,7 +173,7 @@ def check_planes(first: int, stop: int, groupdq: Any, flags: int, is_full: Any) 
                 break
 
 
-def find_full_groups(groupdq: Any, flags: int) -> Any:
+def full_groups(groupdq: Any, flags: int) -> Any:
     """Return, (ints, groups) bool, the groups of which every pixel has one of ``flags``."""
     n_ints, n_groups, n_rows, n_columns = groupdq.shape
     is_full = np.empty(n_ints * n_groups, np.bool_)
@@ -192,77 +182,36 @@ def find_full_groups(groupdq: Any, flags: int) -> Any:
     return is_full.reshape(n_ints, n_groups)
 
 
-def choose_method(is_unusable: Any, settings: JumpSettings) -> int | None:
-    """Return the method for these unusable groups, (ints, groups) bool; None: too few are left."""
-    n_groups = is_unusable.shape[1]
-    least_usable = n_groups - int(is_unusable.sum(axis=1).max())
-    if is_clipped(is_unusable.shape, is_unusable, settings):
-        return SIGMA_CLIP_INTS if settings.only_use_ints else SIGMA_CLIP_ALL
-    if least_usable < settings.minimum_groups:
-        return None
-    return SINGLE_PASS if least_usable - 1 >= settings.min_diffs_single_pass else ITERATIVE
-
-
-def clear_full_groups(groupdq: Any, full: Any) -> None:
+def clear_full_groups(groupdq: Any, is_full: Any) -> None:
     """Take JUMP_DET, if alone, off groups in which each sample is JUMP_DET or DO_NOT_USE."""
-    for integration, group in zip(*np.nonzero(full), strict=True):
+    for integration, group in zip(*np.nonzero(is_full), strict=True):
         flags = groupdq[integration, group]
         flags[flags == JUMP_DET] = 0
 
 
-def clip_jumps(data: Any, groupdq: Any, gain: Any, settings: JumpSettings) -> None:
-    """See the package."""
-    rejection = float(settings.rejection_threshold)
-    step = data.shape[1] - 1 if settings.only_use_ints else 1
+def clear_unusable(groupdq: Any) -> None:
+    """Take JUMP_DET off samples that are of no use."""
+    n_ints, _, n_rows, n_columns = groupdq.shape
+    marks = np.empty((n_rows, n_ints, 0, n_columns), np.uint8)
+    over_rows(flag_neighbors_in_rows, n_rows, groupdq, marks)
+
+
+def clip_jumps(data: Any, groupdq: Any, gain: Any, rejection: float, step: int) -> None:
+    """Flag what sigma clipping finds among differences that lie ``step`` apart."""
     over_rows(clip_in_rows, data.shape[2], data, groupdq, gain, rejection, step)
 
 
-def find_jumps(
-    data: Any,
-    groupdq: Any,
-    gain: Any,
-    readnoise: Any,
-    settings: JumpSettings,
-    surroundings: Surroundings | None,
-) -> JumpCount:
-    """See the package."""
+def flag_jumps(
+    data: Any, groupdq: Any, gain: Any, readnoise: Any, limits: Limits, after: AfterJump | None
+) -> Any:
+    """Flag jumps, their neighbours and what follows them; return the jumps of each row, (y,)."""
     n_ints, n_groups, n_rows, n_columns = data.shape
-    if surroundings is None:
-        is_unusable = find_full_groups(groupdq, DO_NOT_USE)
-    else:
-        is_unusable = surroundings.is_unusable
-    unusable_groups = int(is_unusable.sum())
-    method = choose_method(is_unusable, settings)
-    n_words = (n_groups + 6) // 8 if settings.flag_4_neighbors and method is not None else 0
+    n_words = (n_groups + 6) // 8 if limits.flag_neighbors else 0
     marks = np.zeros((n_rows, n_ints, n_words, n_columns), np.uint8)
-    if method is None:
-        over_rows(flag_neighbors_in_rows, n_rows, groupdq, marks)
-        return JumpCount(None, unusable_groups)
-    if method in (SIGMA_CLIP_INTS, SIGMA_CLIP_ALL):
-        clip_jumps(data, groupdq, gain, settings)
-        if surroundings is None:
-            is_full = find_full_groups(groupdq, JUMP_DET | DO_NOT_USE)
-        else:
-            is_full = surroundings.is_full
-        clear_full_groups(groupdq, is_full)
-        method = MARK_ONLY
-    limits = Limits(
-        method=method,
-        frames_averaged=float(settings.frames_averaged),
-        rejection=float(settings.rejection_threshold),
-        three_differences=float(settings.four_group_threshold),
-        two_differences=float(settings.three_group_threshold),
-        flag_neighbors=bool(settings.flag_4_neighbors),
-        neighbors_above=float(settings.min_jump_to_flag_neighbors),
-        neighbors_below=float(settings.max_jump_to_flag_neighbors),
-    )
     n_jumps = np.empty(n_rows, np.int64)
     arrays = (data, groupdq, gain, readnoise)
     over_rows(find_jumps_in_rows, n_rows, *arrays, limits, marks, n_jumps)
     over_rows(flag_neighbors_in_rows, n_rows, groupdq, marks)
-    if max(settings.after_jump_groups) > 0:
-        electrons, groups = settings.after_jump_electrons, settings.after_jump_groups
-        after = AfterJump(float(electrons[0]), int(groups[0]), float(electrons[1]), int(groups[1]))
+    if after is not None:
         over_rows(flag_after_jumps_in_rows, n_rows, data, groupdq, gain, after)
-    own = slice(None) if surroundings is None else slice(*surroundings.rows)
-    return JumpCount(int(n_jumps[own].sum()), unusable_groups)
+    return n_jumps

@@ -3,36 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 
 from jwgpu.kernels.compiled import compiled
-
-# The methods of finding jumps. MARK_ONLY finds none, and looks at those found before.
-ITERATIVE: Final = 0
-SINGLE_PASS: Final = 1
-MARK_ONLY: Final = 2
-SIGMA_CLIP_INTS: Final = 3
-SIGMA_CLIP_ALL: Final = 4
+from jwgpu.kernels.jump.limits import Limits
 
 #: Zero that Numba does not take for a literal, for which it would compile another version.
 START: Final[Any] = np.int64(0)
 #: Allowance for rounding in quick tests, far larger than the errors of any order of sums.
 CAREFUL: Final = 1.0 - 1e-5
-
-
-class Limits(NamedTuple):
-    """The numbers that decide, as the compiled code takes them; see `JumpSettings`."""
-
-    method: int
-    frames_averaged: float
-    rejection: float
-    three_differences: float
-    two_differences: float
-    flag_neighbors: bool
-    neighbors_above: float
-    neighbors_below: float
 
 
 @compiled

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 
@@ -14,20 +14,12 @@ from jwgpu.kernels.jump.columns_cpu import (
     sort_differences,
     take_differences,
 )
+from jwgpu.kernels.jump.limits import AfterJump
 from jwgpu.kernels.jump.one_ramp_cpu import START, median_of_sorted
 from jwgpu.models.flags import DO_NOT_USE, JUMP_DET, SATURATED
 
 _UNUSABLE: Final = np.uint8(DO_NOT_USE | SATURATED)
 _JUMP: Final = np.uint8(JUMP_DET)
-
-
-class AfterJump(NamedTuple):
-    """Sizes, in electrons, of jumps after which so many groups are flagged."""
-
-    electrons_1: float
-    groups_1: int
-    electrons_2: float
-    groups_2: int
 
 
 @compiled
