@@ -25,6 +25,14 @@ def pytest_configure() -> None:
             index.unlink(missing_ok=True)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that run on a GPU: ``-m gpu``, and the others ``-m "not gpu"``."""
+    for item in items:
+        parameters = getattr(getattr(item, "callspec", None), "params", {})
+        if "cuda" in (parameters.get("gpu"), parameters.get("device")):
+            item.add_marker("gpu")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """Skip what needs a kernel that the list of those missing names."""

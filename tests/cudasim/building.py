@@ -53,6 +53,7 @@ _KERNEL = re.compile(
     r"__global__\s+(?:__launch_bounds__\s*\([^)]*\)\s*)?void\s+"
     r"(?:__launch_bounds__\s*\([^)]*\)\s*)?(\w+)\s*\("
 )
+_FIRST_LINE = re.compile(r'#line 1 "([^"]+)"')
 _DYNAMIC = re.compile(
     r"extern\s+__shared__\s+(?:__align__\(\d+\)\s*)?([\w:\s]+?)\s*\b(\w+)\s*\[\s*\]\s*;"
 )
@@ -104,7 +105,10 @@ def build(code: str, options: tuple[str, ...], mode: str) -> Path:
     if not library.exists():
         KEPT.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=KEPT) as folder:
-            source = Path(folder, "kernel.cu")
+            # Named as its first line says, by which the debugger's lines go.
+            named = _FIRST_LINE.match(text)
+            source = Path(folder, named[1] if named else "kernel.cu")
+            source.parent.mkdir(exist_ok=True)
             source.write_text(text)
             include = ["-include", str(SHIM / "cudasim.hpp")]
             _compile([*flags, *include, "-shared", "-pthread", "-x", "c++", str(source)], library)

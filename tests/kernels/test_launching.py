@@ -32,6 +32,7 @@ def python_file(tmp_path):
     return tmp_path / "cuda.py"
 
 
+@pytest.mark.races
 def test_a_kernel_is_read_compiled_and_run(gpu, python_file):
     data = gpu.send(np.arange(1000, dtype=np.float32))
     flags = gpu.send(np.ones(1000, np.uint8))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -27,11 +28,14 @@ class Settings:
         same. In the checked mode only.
     workers : int
         Blocks that run at the same time.
+    launched : set of str
+        Names of all kernels that ran.
     """
 
-    mode = "checked"
+    mode = os.environ.get("CUDASIM_MODE", "checked")
     reorders = True
     workers = 1
+    launched: ClassVar[set[str]] = set()
 
 
 settings = Settings()
@@ -74,6 +78,7 @@ class RawKernel:
     ) -> None:
         """Run it on the host."""
         counts.launches += 1
+        settings.launched.add(self.name)
         for value in args:
             if isinstance(value, np.ndarray):
                 raise TypeError(f"Unsupported type {type(value)}")

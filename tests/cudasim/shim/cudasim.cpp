@@ -331,7 +331,7 @@ static void run_block(unsigned long long b)
     if (cudasim_order == 2) {
         W->rng.seed(cudasim_seed * 7919u + (unsigned)b);
         std::shuffle(W->order.begin(), W->order.end(), W->rng);
-        slow = W->rng() % nwarps;
+        slow = (unsigned)((b + cudasim_seed - 1) % nwarps);
     }
     if (cudasim_poison) {
         if (L->tls_size) { TlsIndex t{L->tls_module, 0}; memset(__tls_get_addr(&t), 0xff, L->tls_size); }
@@ -488,7 +488,7 @@ static void work(Launch* L)
             const unsigned long long b0 = L->next.fetch_add(chunk);
             if (b0 >= L->nblocks || L->failed) break;
             for (unsigned long long b = b0; b < std::min(b0 + chunk, L->nblocks) && !L->failed; ++b)
-                run_block(cudasim_order == 1 ? L->nblocks - 1 - b : b);
+                run_block(cudasim_order ? L->nblocks - 1 - b : b);
         }
     }
     w.armed = false;
