@@ -18,7 +18,6 @@ GPUS = ["emulated", "cuda"]
 
 #: Kernels that only the CPU has so far; the list must shrink to nothing.
 MISSING = {
-    "dark",
     "ellipses",
     "emi",
     "flicker_noise",
@@ -27,7 +26,6 @@ MISSING = {
     "jump",
     "large_events",
     "likelihood_fit",
-    "linearity",
     "ramp_fit",
     "reference_pixels",
     "regions",
