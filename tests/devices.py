@@ -30,7 +30,6 @@ MISSING = {
     "reference_pixels",
     "regions",
     "ring_convolution",
-    "saturation",
     "sirs",
 }
 
