@@ -155,6 +155,8 @@ inline int __float_as_int(float x) { return cudasim::unpack<int>(cudasim::pack(x
 inline float __int_as_float(int x) { return cudasim::unpack<float>(cudasim::pack(x)); }
 inline unsigned __float_as_uint(float x) { return cudasim::unpack<unsigned>(cudasim::pack(x)); }
 inline float __uint_as_float(unsigned x) { return cudasim::unpack<float>(cudasim::pack(x)); }
+inline long long __double_as_longlong(double x) { return cudasim::unpack<long long>(cudasim::pack(x)); }
+inline double __longlong_as_double(long long x) { return cudasim::unpack<double>(cudasim::pack(x)); }
 template <class T> T __ldg(const T* p) { return *p; }
 template <class T> T __ldcs(const T* p) { return *p; }
 template <class T, class V> void __stcs(T* p, V v) { *p = (T)v; }
