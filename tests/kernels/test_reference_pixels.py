@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import sigmaclip
 
 from jwgpu.kernels.compiled import set_threads
+from jwgpu.kernels.lanes import LANES
 from jwgpu.kernels.reference_pixels import subtract_drift, subtract_drift_from_differences
 from jwgpu.kernels.reference_pixels.cpu import clipped_mean, find_side_signal
 from jwgpu.kernels.reference_pixels.layout import (
@@ -29,19 +30,19 @@ def test_clipped_mean_is_that_of_scipy(values, limit):
     array = np.array(values, dtype=np.float64)
     # The official package clips nothing where all values are the same.
     expected = array.mean() if array.std() == 0 else sigmaclip(array, limit, limit)[0].mean()
-    found = clipped_mean(array.copy(), array.size, limit)
+    found = clipped_mean(array, array.size, limit, np.zeros(LANES))
     if array.std() > 1e-6 * np.abs(array).max():  # else rounding decides what is clipped
         np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
 
 
 def test_clipped_mean_leaves_out_stray_values():
     values = np.r_[np.full(50, 10.0), np.full(50, 12.0), 500.0]
-    assert clipped_mean(values, values.size, 3.0) == 11.0
+    assert clipped_mean(values, values.size, 3.0, np.zeros(LANES)) == 11.0
 
 
 @pytest.mark.parametrize("values", [[np.nan, 1.0], [np.inf, 1.0]])
 def test_clipped_mean_of_what_is_not_finite_is_nan(values):
-    assert np.isnan(clipped_mean(np.array(values), 2, 3.0))
+    assert np.isnan(clipped_mean(np.array(values), 2, 3.0, np.zeros(LANES)))
 
 
 def plain_running_median(values, length):

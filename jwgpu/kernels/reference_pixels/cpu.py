@@ -7,33 +7,44 @@ from typing import Any
 import numpy as np
 
 from jwgpu.kernels.compiled import compiled, over_rows
+from jwgpu.kernels.lanes import LANES, sum_of_lanes
 from jwgpu.kernels.reference_pixels.layout import NearInfraredLayout, Sections
 
 
 @compiled
-def clipped_mean(values: Any, n: int, limit: float) -> float:
-    """Return the mean of ``values[:n]`` within `limit` standard deviations; changes `values`."""
-    while n > 0:
-        total = 0.0
-        for i in range(n):
-            total += values[i]
-        mean = total / n
-        squares = 0.0
-        for i in range(n):
-            squares += (values[i] - mean) * (values[i] - mean)
-        sigma = np.sqrt(squares / n)
+def clipped_mean(values: Any, n: int, limit: float, lanes: Any) -> Any:
+    """Return the mean of ``values[:n]`` within `limit` standard deviations.
+
+    What was clipped once stays out: a value counts that lies within all limits so far. `lanes` is
+    scratch, all zeros.
+    """
+    lowest, highest = -np.inf, np.inf
+    n_within, is_first = n, True
+    while n_within > 0:
+        # The first time all count: NaN makes the mean NaN, and the standard deviation.
+        for first in range(0, n, LANES):
+            for lane in range(min(LANES, n - first)):
+                value = values[first + lane]
+                if is_first or (value >= lowest and value <= highest):
+                    lanes[lane] += value
+        mean = sum_of_lanes(lanes) / n_within
+        for first in range(0, n, LANES):
+            for lane in range(min(LANES, n - first)):
+                value = values[first + lane]
+                if is_first or (value >= lowest and value <= highest):
+                    lanes[lane] += (value - mean) * (value - mean)
+        sigma = np.sqrt(sum_of_lanes(lanes) / n_within)
         if sigma == 0.0:
             return mean
-        low = mean - limit * sigma
-        high = mean + limit * sigma
-        kept = 0
+        if np.isnan(sigma):
+            return np.nan
+        lowest = max(lowest, mean - limit * sigma)
+        highest = min(highest, mean + limit * sigma)
+        n_before, n_within, is_first = n_within, 0, False
         for i in range(n):
-            if values[i] >= low and values[i] <= high:
-                values[kept] = values[i]
-                kept += 1
-        if kept == n:
+            n_within += values[i] >= lowest and values[i] <= highest
+        if n_within == n_before:
             return mean
-        n = kept
     return np.nan
 
 
@@ -43,6 +54,7 @@ def find_offsets(
     values: Any, offsets: Any,
 ) -> None:  # fmt: skip
     """Fill `offsets` (sections) from the flat `image`, or from its differences to `first`."""
+    lanes = np.zeros(LANES, np.float64)
     for section in range(bounds.shape[1]):
         total = 0.0
         edges = 0
@@ -57,7 +69,7 @@ def find_offsets(
                     values[i] = image[pixel] - first[pixel]
                 else:
                     values[i] = image[pixel]
-            total += clipped_mean(values, n, limit)
+            total += clipped_mean(values, n, limit, lanes)
             edges += 1
         offsets[section] = total / edges if edges > 0 else 0.0
 
