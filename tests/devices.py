@@ -18,18 +18,12 @@ GPUS = ["emulated", "cuda"]
 
 #: Kernels that only the CPU has so far; the list must shrink to nothing.
 MISSING = {
-    "ellipses",
     "emi",
     "flicker_noise",
-    "ipc",
     "irs2",
     "jump",
-    "large_events",
     "likelihood_fit",
     "ramp_fit",
-    "reference_pixels",
-    "regions",
-    "ring_convolution",
     "sirs",
 }
 
