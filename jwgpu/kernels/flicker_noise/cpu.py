@@ -21,6 +21,7 @@ from jwgpu.kernels.flicker_noise.buckets_cpu import (
     sums_within,
 )
 from jwgpu.kernels.flicker_noise.histogram import fit_gaussian
+from jwgpu.kernels.flicker_noise.median_cpu import median_of
 
 log = logging.getLogger(__name__)
 
@@ -90,19 +91,6 @@ def subtract_rows(
 
 
 @compiled
-def median_of(values: Any, n: int) -> Any:
-    """Return the median of the first `n` values as float32, as NumPy rounds it."""
-    upper = select(values, n, n // 2)
-    if n % 2:
-        return upper
-    # Selection has left the smaller ones on the left.
-    lower = values[0]
-    for i in range(1, n // 2):
-        lower = max(lower, values[i])
-    return (lower + upper) / np.float32(2.0)
-
-
-@compiled
 def row_medians(first: int, stop: int, image: Any, mask: Any, scratch: Any, result: Any) -> None:
     """Write the medians of rows: result (rows, channels); scratch (1, y, x)."""
     channels = result.shape[1]
@@ -158,11 +146,17 @@ def restore_rows(
 ) -> None:
     """See `restore`; noise is constant in boxes of `size`; `has` says which arrays there are."""
     constant = np.float32(level)
+    line = np.empty(image.shape[1], np.float32)
     for y in range(first, stop):
+        if has[0]:
+            for box in range(noise.shape[1]):
+                value = noise[y // size[0], box]
+                for x in range(box * size[1], (box + 1) * size[1]):
+                    line[x] = value
         for x in range(image.shape[1]):
             value = image[y, x]
             if has[0]:
-                value = value - noise[y // size[0], x // size[1]]
+                value = value - line[x]
             if has[1]:
                 value = value + background[y, x]
             else:
@@ -241,8 +235,10 @@ def fill_rows(
         if n == 0:
             continue
         median = median_of(scratch[y], n)
-        for i in range(n):
-            scratch[y, i] = abs(scratch[y, i] - median)
+        n = 0
+        for x in range(image.shape[1]):
+            scratch[y, n] = abs(image[y, x] - median)
+            n += mask[y, x]
         sigma = np.float32(1.4826) * median_of(scratch[y], n)
         low, high = median - reach * sigma, median + reach * sigma
         for x in range(image.shape[1]):
