@@ -16,6 +16,10 @@ class CpuDevice:
 
     name = "cpu"
     xp: Any = np
+    out_of_memory: tuple[type[BaseException], ...] = ()
+
+    def use(self) -> None:
+        """Do nothing: arrays are made here unless another device is in use."""
 
     def send(self, array: Any) -> Any:
         """Return the array itself: the host is the device."""
@@ -28,6 +32,9 @@ class CpuDevice:
     def free_memory(self) -> int:
         """Return the bytes of memory that the machine can still give out."""
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+    def give_back_memory(self) -> None:
+        """Do nothing: the system has it back already."""
 
     def wait(self) -> None:
         """Return at once: CPU kernels are done when they return."""

@@ -2,7 +2,36 @@
 
 from __future__ import annotations
 
+import ctypes
+import importlib
+import importlib.util
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from typing import Any
+
+import numpy as np
+
+from jwgpu.errors import DeviceError
+
+#: What brings all that is needed beside the driver.
+_INSTALL = "pip install 'jwgpu[cuda13]' (or 'jwgpu[cuda12]' for a driver of CUDA 12)"
+
+_NO_GPU = (
+    "no GPU with a driver that fits is found; check that nvidia-smi lists it and that "
+    "CUDA_VISIBLE_DEVICES does not hide it"
+)
+
+#: The oldest GPUs that kernels are compiled for: compute capability 7.5, Turing (2018).
+_OLDEST = 75
+
+#: Bytes from which on an array is fetched into pinned memory, which is faster but dear to get.
+_LARGE = 1 << 20
+
+#: A kernel that shows that kernels can be compiled and run.
+_PROOF = 'extern "C" __global__ void prove(int* out) { out[0] = 42; }'
 
 
 class CudaDevice:
@@ -19,12 +48,19 @@ class CudaDevice:
     ----------
     name : str
         ``cuda``, or ``cuda:1`` for all but the first.
+    out_of_memory : tuple of type
+        What is raised where it has no room for an array.
     """
 
     def __init__(self, xp: Any, number: int = 0) -> None:
         self.xp = xp
         self.number = number
         self.name = f"cuda:{number}" if number else "cuda"
+        self.out_of_memory: tuple[type[BaseException], ...] = (xp.cuda.memory.OutOfMemoryError,)
+
+    def use(self) -> None:
+        """Let this thread make its new arrays here."""
+        self.xp.cuda.Device(self.number).use()
 
     def send(self, array: Any) -> Any:
         """Return a copy of a host array on this device."""
@@ -33,14 +69,123 @@ class CudaDevice:
 
     def fetch(self, array: Any) -> Any:
         """Return a copy of an array of this device on the host."""
-        return array.get()
+        with self.xp.cuda.Device(self.number):
+            if array.nbytes < _LARGE:
+                return array.get()
+            return array.get(out=self.host_array(array.shape, array.dtype))
+
+    def host_array(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        """Return a host array that this device reads and writes directly: pinned memory.
+
+        Its memory is kept for the next one when it goes.
+        """
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        memory = self.xp.cuda.alloc_pinned_memory(max(size, 1))
+        return np.frombuffer(memory, np.uint8, size).view(dtype).reshape(shape)
+
+    @contextmanager
+    def stream(self) -> Iterator[Any]:
+        """Give this thread an order of work of its own for a while, finished at the end."""
+        with self.xp.cuda.Device(self.number):
+            stream = self.xp.cuda.Stream(non_blocking=True)
+            with stream:
+                yield stream
+            stream.synchronize()
 
     def free_memory(self) -> int:
         """Return the bytes that can still be allocated."""
-        pool = self.xp.get_default_memory_pool()
         with self.xp.cuda.Device(self.number) as device:
-            return int(device.mem_info[0] + pool.free_bytes())
+            kept = self.xp.get_default_memory_pool().free_bytes()
+            return int(device.mem_info[0] + kept)
+
+    def give_back_memory(self) -> None:
+        """Give back what is kept for later arrays, so that one large array may take its place."""
+        with self.xp.cuda.Device(self.number):
+            self.xp.get_default_memory_pool().free_all_blocks()
 
     def wait(self) -> None:
         """Return when all work given to this device is done."""
         self.xp.cuda.Device(self.number).synchronize()
+
+    def prove(self) -> None:
+        """Compile and run a kernel.
+
+        Raises
+        ------
+        DeviceError
+            If that cannot be done.
+        """
+        try:
+            with self.xp.cuda.Device(self.number):
+                out = self.xp.zeros(1, self.xp.int32)
+                module = self.xp.RawModule(code=_PROOF, backend="nvrtc")
+                module.get_function("prove")((1,), (1,), (out,))
+                found = int(out[0])
+        except Exception as error:  # of the driver, the runtime, the compiler or the loader
+            raise DeviceError(
+                f"device {self.name}: no kernel can be compiled and run ({_one_line(error)}); "
+                f"{_INSTALL}, or use --device cpu"
+            ) from None
+        if found != 42:
+            raise DeviceError(
+                f"device {self.name}: a kernel computed {found} instead of 42; check the driver, "
+                "or use --device cpu"
+            )
+
+
+def load_cupy() -> Any:
+    """Import CuPy, where there is a driver; whatever importing it raises is passed on.
+
+    Raises
+    ------
+    DeviceError
+        If CuPy is not installed, or there is no driver (CuPy takes longer to tell that).
+    """
+    if importlib.util.find_spec("cupy") is None:
+        raise DeviceError(f"CuPy is not installed; {_INSTALL}")
+    try:
+        ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
+    except OSError:
+        raise DeviceError(_NO_GPU) from None
+    return importlib.import_module("cupy")
+
+
+@cache
+def open_cuda(number: int = 0) -> CudaDevice:
+    """Return a GPU that has proved that it can compute.
+
+    Raises
+    ------
+    DeviceError
+        If there is none of this number, or it cannot be used; the message says what to do.
+    """
+    name = f"cuda:{number}" if number else "cuda"
+    try:
+        xp = load_cupy()
+        is_available = xp.cuda.is_available()
+        n_devices = xp.cuda.runtime.getDeviceCount() if is_available else 0
+    except DeviceError as why:
+        raise DeviceError(f"device {name}: {why}, or use --device cpu") from None
+    except Exception as error:  # libraries that are missing or do not fit raise all kinds
+        raise DeviceError(
+            f"device {name}: CuPy cannot be used ({_one_line(error)}); {_INSTALL}, or use "
+            "--device cpu"
+        ) from None
+    if not n_devices:
+        raise DeviceError(f"device {name}: {_NO_GPU}, or use --device cpu")
+    if number >= n_devices:
+        there = ", ".join(f"cuda:{i}" for i in range(n_devices))
+        raise DeviceError(f"device {name}: there is no such GPU; use one of {there}, or cpu")
+    device = CudaDevice(xp, number)
+    capability = int(xp.cuda.Device(number).compute_capability)
+    if capability < _OLDEST:
+        raise DeviceError(
+            f"device {name}: it is of compute capability {capability / 10:.1f}, and "
+            f"{_OLDEST / 10:.1f} is needed; use --device cpu"
+        )
+    device.prove()
+    return device
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:150]

@@ -23,10 +23,16 @@ class Device(Protocol):
         ``cpu``, ``cuda`` or ``cuda:1``.
     xp : module
         The array namespace: `numpy` or one that behaves like it.
+    out_of_memory : tuple of type
+        What is raised where it has no room for an array, and the CPU may have.
     """
 
     name: str
     xp: Any
+    out_of_memory: tuple[type[BaseException], ...]
+
+    def use(self) -> None:
+        """Let this thread make its new arrays here."""
 
     def send(self, array: Any) -> Any:
         """Return a host array as one of this device: itself, where host and device are one."""
@@ -36,6 +42,9 @@ class Device(Protocol):
 
     def free_memory(self) -> int:
         """Return the bytes that can still be allocated on this device."""
+
+    def give_back_memory(self) -> None:
+        """Give back what is kept for later arrays."""
 
     def wait(self) -> None:
         """Return when all work given to this device is done."""
@@ -47,8 +56,8 @@ def get_device(name: str = "auto") -> Device:
     Parameters
     ----------
     name : str
-        ``cpu``; ``cuda`` or ``cuda:N`` (an error where it cannot be used); ``auto`` for a usable
-        GPU if there is one, else the CPU.
+        ``cpu``; ``cuda`` or ``cuda:N`` (an error where it cannot be used); ``auto`` for the first
+        GPU if it can be used, else the CPU, which a log record tells.
 
     Raises
     ------
@@ -56,14 +65,17 @@ def get_device(name: str = "auto") -> Device:
         If the name is unknown or the device cannot be used.
     """
     from jwgpu.backends.cpu import CpuDevice
+    from jwgpu.backends.cuda import open_cuda
 
     if name == "cpu":
         return CpuDevice()
     if name == "auto":
-        log.info("device auto: no GPU support in this version, computing on the cpu")
-        return CpuDevice()
+        try:
+            return open_cuda()
+        except DeviceError as error:
+            reason = str(error).partition(": ")[2].partition(";")[0]
+            log.info("device auto: computing on the cpu (%s)", reason)
+            return CpuDevice()
     if re.fullmatch(r"cuda(:\d+)?", name):
-        raise DeviceError(
-            f"device {name}: this version of jwgpu has no GPU kernels; use --device cpu or auto"
-        )
+        return open_cuda(int(name.partition(":")[2] or 0))
     raise DeviceError(f"device {name!r} is unknown: use one of {DEVICE_NAMES}")

@@ -224,7 +224,7 @@ def crds() -> Iterator[Finding]:
 
 
 def graphics_card() -> Iterator[Finding]:
-    """Ask for the graphics card, and pass on what the backend says."""
+    """Let the graphics card prove that it can compute, or pass on what the backend says."""
     from jwgpu.backends import get_device
     from jwgpu.errors import DeviceError
 
@@ -234,7 +234,8 @@ def graphics_card() -> Iterator[Finding]:
         what, _, advice = str(error).partition(": ")[2].partition(";")
         yield Finding("cuda", NOTE, what.strip(), advice.strip() or "use --device cpu")
     else:
-        yield Finding("cuda", OK, f"{device.name}, {device.free_memory() / 1024**3:.1f} GiB free")
+        free = device.free_memory() / 1024**3
+        yield Finding("cuda", OK, f"a kernel was compiled and run; {free:.1f} GiB free")
 
 
 CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (

@@ -58,7 +58,10 @@ def call(
             signature.bind(*arguments, **keywords)
         except TypeError as error:
             raise TypeError(f"cupy.{name}{signature}: {error}") from None
-    result = function(*as_host(arguments, name), **as_host(keywords, name))
+    try:
+        result = function(*as_host(arguments, name), **as_host(keywords, name))
+    except MemoryError as error:
+        raise cuda.OutOfMemoryError(str(error)) from None
     return as_device(result) if keywords.get("out") is None else keywords["out"]
 
 

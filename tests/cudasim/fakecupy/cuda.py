@@ -14,11 +14,22 @@ class OutOfMemoryError(MemoryError):
     """The device has no room for an array."""
 
 
+class memory:
+    """Stand-in for `cupy.cuda.memory`."""
+
+    OutOfMemoryError = OutOfMemoryError
+
+
+def alloc_pinned_memory(size: int) -> bytearray:
+    """Return host memory."""
+    return bytearray(size)
+
+
 class MemoryPool:
     """Counts the bytes of the arrays that live, and refuses those beyond its limit."""
 
     def __init__(self) -> None:
-        self.limit = 1 << 40
+        self.limit = 16 << 30
         self.used = 0
         self.peak = 0
 
@@ -76,6 +87,11 @@ class Device:
     def synchronize(self) -> None:
         """Wait for all that it does."""
         counts.syncs += 1
+
+    @property
+    def compute_capability(self) -> str:
+        """That of the newest GPUs that kernels are compiled for."""
+        return "120"
 
     @property
     def mem_info(self) -> tuple[int, int]:
