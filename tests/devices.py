@@ -24,7 +24,6 @@ MISSING = {
     "jump",
     "likelihood_fit",
     "ramp_fit",
-    "sirs",
 }
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+
+#: Sigmas beyond which differences of integrations do not count for centre and noise of a shower.
+CLIPPING: Final = 5.0
 
 
 @dataclass(frozen=True)

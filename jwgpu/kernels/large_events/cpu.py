@@ -14,6 +14,7 @@ import numpy as np
 from jwgpu.kernels.compiled import compiled, over_rows
 from jwgpu.kernels.jump.columns_cpu import SIGNED, Block, scratch_for, sort_differences
 from jwgpu.kernels.jump.sigma_clip_cpu import clipping_bounds, select
+from jwgpu.kernels.large_events import CLIPPING
 from jwgpu.models.flags import DO_NOT_USE, JUMP_DET, REFERENCE_PIXEL, SATURATED
 
 _NAN: Final = np.float32(np.nan)
@@ -26,7 +27,7 @@ _JUMP: Final = np.uint8(JUMP_DET)
 _JUMP_ONLY: Final = np.uint8(JUMP_DET | DO_NOT_USE)
 _REFERENCE: Final = np.uint32(REFERENCE_PIXEL)
 _INF: Final = np.float32(np.inf)
-_CLIPPING: Final = 5.0
+_CLIPPING: Final = CLIPPING
 
 
 @compiled

@@ -1,0 +1,29 @@
+// Sets that are joined by many threads at once: each element points at one that is not larger, the
+// smallest of a set at itself. Playne & Hawick 2018, IEEE TPDS 29, 1217.
+#pragma once
+
+// What an element points at; read as a whole while others write.
+inline __device__ int parent_of(int* parents, const int k) { return atomicOr(parents + k, 0); }
+
+// The smallest element of the set that has been joined so far.
+inline __device__ int root_of(int* parents, int k)
+{
+    for (int parent = parent_of(parents, k); parent != k; parent = parent_of(parents, k)) k = parent;
+    return k;
+}
+
+// Make one set of those of two elements.
+inline __device__ void join(int* parents, int a, int b)
+{
+    while (true) {
+        a = root_of(parents, a);
+        b = root_of(parents, b);
+        if (a == b) return;
+        const int larger = max(a, b), smaller = min(a, b);
+        const int before = atomicMin(parents + larger, smaller);
+        if (before == larger) return;
+        // Another thread was quicker: what it joined must be joined with the smaller, too.
+        a = before;
+        b = smaller;
+    }
+}
