@@ -1,4 +1,4 @@
-"""CPU body of SIRS: templates are small and made by NumPy, one image at a time in each thread."""
+"""CPU body of SIRS: one image at a time in each thread; medians by NumPy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jwgpu.kernels.compiled import compiled, over_rows
 from jwgpu.kernels.reference_pixels.layout import BORDER, Placement
 
 #: Standard deviation of normal noise, in median absolute deviations.
-_SIGMA = 1.48
+SIGMA = 1.48
 
 
 @compiled
@@ -51,16 +51,44 @@ def make_template(image: Any, kernels: Any, sigma_limit: float) -> Any:
     """Return what to subtract, (amplifiers, rows) float64, from an image (slow, fast)."""
     rows = image.shape[0]
     template = np.zeros((kernels.shape[1], rows))
+    signal, share, scratch = np.empty(rows), np.empty(rows), np.empty((3, rows))
     for side, columns in enumerate((slice(None, BORDER), slice(-BORDER, None))):
         values = image[:, columns].astype(np.float64)
         middle = np.median(values)
-        distance = np.abs(values - middle)
-        good = distance <= sigma_limit * _SIGMA * np.median(distance)
-        signal = np.sum(values * good, axis=1) / BORDER
-        share = np.sum(good, axis=1) / BORDER
+        reach = sigma_limit * SIGMA * np.median(np.abs(values - middle))
+        leave_out(values, middle, reach, signal, share)
         for amplifier, kernel in enumerate(kernels[side]):
-            whole = np.convolve(np.ones(rows), kernel, mode="same")
-            present = np.convolve(share, kernel, mode="same")
-            smooth = np.convolve(signal, kernel, mode="same")
-            template[amplifier] += smooth * (whole / present)
+            add_convolved(signal, share, kernel, scratch, template[amplifier])
     return template
+
+
+@compiled
+def leave_out(values: Any, middle: float, reach: float, signal: Any, share: Any) -> None:
+    """Average the side pixels of each row that are near the middle, and tell which share is."""
+    for row in range(values.shape[0]):
+        total, n_good = 0.0, 0.0
+        for j in range(values.shape[1]):
+            value = values[row, j]
+            is_good = 1.0 if abs(value - middle) <= reach else 0.0
+            total += value * is_good  # NaN stays
+            n_good += is_good
+        signal[row] = total / values.shape[1]
+        share[row] = n_good / values.shape[1]
+
+
+@compiled
+def add_convolved(signal: Any, share: Any, kernel: Any, scratch: Any, template: Any) -> None:
+    """Add the convolution of `signal`; the weight of what is left out goes to the others."""
+    rows = signal.size
+    smooth, present, whole = scratch[0], scratch[1], scratch[2]
+    for row in range(rows):
+        smooth[row] = present[row] = whole[row] = 0.0
+    for k in range(kernel.size):
+        shift = (kernel.size - 1) // 2 - k
+        weight = kernel[k]
+        for row in range(max(0, -shift), min(rows, rows - shift)):
+            smooth[row] += weight * signal[row + shift]
+            present[row] += weight * share[row + shift]
+            whole[row] += weight
+    for row in range(rows):
+        template[row] += smooth[row] * (whole[row] / present[row])
