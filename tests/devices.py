@@ -22,7 +22,6 @@ MISSING = {
     "flicker_noise",
     "irs2",
     "jump",
-    "likelihood_fit",
     "ramp_fit",
 }
 

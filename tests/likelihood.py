@@ -1,4 +1,4 @@
-"""What tests of the likelihood fit share: an official fit that gives the same on every machine."""
+"""What tests of the likelihood fit share: ramps, and an official fit that is repeatable."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from typing import Any
 
 import numpy as np
 from stcal.ramp_fitting import likely_fit
+
+from jwgpu.models.flags import CHARGELOSS, DO_NOT_USE, JUMP_DET, OUTLIER, SATURATED
+
+FRAME = 10.0  # s
 
 
 class _PlainPowers(np.ndarray):
@@ -35,3 +39,39 @@ def use_plain_powers(monkeypatch: Any) -> None:
 
     numpy = SimpleNamespace(**{**vars(np), "ones": ones})
     monkeypatch.setattr(likely_fit, "np", numpy)
+
+
+def read_times(groups: int, frames: int = 1, gap: int = 0) -> list[list[float]]:
+    return [[(k * (frames + gap) + f) * FRAME for f in range(1, frames + 1)] for k in range(groups)]
+
+
+def exposure(
+    shape: tuple[int, ...],
+    seed: int = 0,
+    *,
+    frames: int = 1,
+    gap: int = 0,
+    hits: float = 0.05,
+    flagged: float = 0.1,
+) -> dict[str, Any]:
+    """Return ramps of 0.01 to 1000 DN/s, with jumps and flags at random, some of them unlit."""
+    random = np.random.default_rng(seed)
+    image = shape[2:]
+    rate = 10 ** random.uniform(-2, 3, image) * (random.random(image) < 0.9)
+    gain = random.uniform(1, 3, image).astype(np.float32)
+    noise = random.uniform(5, 20, image).astype(np.float32)
+    steps = random.poisson(rate * gain * FRAME * (frames + gap), shape) / gain
+    steps += (random.random(shape) < hits) * 10 ** random.uniform(1, 4, shape)
+    read = random.normal(0, 1, shape) * noise / np.sqrt(2 * frames)
+    flags = [DO_NOT_USE, SATURATED, JUMP_DET, OUTLIER, CHARGELOSS]
+    groupdq = random.choice(flags, shape) * (random.random(shape) < flagged / 2)
+    start = random.integers(0, shape[1], (shape[0], 1, *image))
+    saturates = random.random((shape[0], 1, *image)) < flagged
+    groupdq |= SATURATED * (saturates & (np.arange(shape[1])[:, None, None] >= start))
+    return {
+        "data": (np.cumsum(steps, axis=1) + read + 500).astype(np.float32),
+        "groupdq": groupdq.astype(np.uint8),
+        "pixeldq": random.choice([0, 0, 1, 2, 1024], image).astype(np.uint32),
+        "gain": gain,
+        "readnoise": noise,
+    }

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from jwgpu.backends import implementation
+import numpy as np
+
+from jwgpu.backends import implementation, namespace_of
+from jwgpu.kernels.likelihood_fit.exposure import Exposure, Rates
 from jwgpu.kernels.likelihood_fit.readout import Readout, readout_of
 from jwgpu.kernels.ramp_fit import Fit
 
@@ -83,21 +86,24 @@ def fit_ramps_by_likelihood(
     """
     if data.shape[1] < LEAST_GROUPS or len(read_times) != data.shape[1]:
         raise ValueError(f"{data.shape[1]} groups, times of {len(read_times)}; at least 4 needed")
-    body = implementation(
-        __name__, data, groupdq, pixeldq, gain, readnoise, zeroframe, average_dark_current
-    )
     if len(read_times[0]) < 2:
         zeroframe = None
-    result: tuple[Fit, Fit, Any] = body.fit_ramps_by_likelihood(
-        data,
-        groupdq,
-        pixeldq,
-        gain,
-        readnoise,
-        readout_of(read_times, has_zeroframe=zeroframe is not None),
-        zeroframe=zeroframe,
-        average_dark_current=average_dark_current,
-        thresholds=thresholds,
-        save_chi_square=save_chi_square,
-    )
-    return result
+    exposure = Exposure(data, groupdq, pixeldq, gain, readnoise, zeroframe, average_dark_current)
+    body = implementation(__name__, *exposure)
+    readout = readout_of(read_times, has_zeroframe=zeroframe is not None)
+    xp = namespace_of(data)
+    ints, _, *image = data.shape
+    rate, rateints = _empty(xp, (*image,)), _empty(xp, (ints, *image))
+    chi_square = xp.empty(tuple(image), np.float32) if save_chi_square else None
+    limits = float(thresholds[0]), float(thresholds[1])
+    body.fit_ramps_by_likelihood(exposure, readout, limits, rate, rateints, chi_square)
+    return _fit(rate), _fit(rateints), chi_square
+
+
+def _empty(xp: Any, shape: tuple[int, ...]) -> Rates:
+    return Rates(xp.empty((4, *shape), np.float32), xp.empty(shape, np.uint32))
+
+
+def _fit(rates: Rates) -> Fit:
+    values = rates.values
+    return Fit(values[0], rates.dq, values[1], values[2], values[3])

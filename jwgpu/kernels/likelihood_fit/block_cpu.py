@@ -21,25 +21,6 @@ _BLOCK_BYTES = 256 * 1024
 HAS_DROPS, ALL_UNUSABLE = 1 << 8, 1 << 9
 
 
-class Exposure(NamedTuple):
-    """The input arrays; those that are absent have no elements."""
-
-    data: Any
-    groupdq: Any
-    pixeldq: Any
-    gain: Any
-    readnoise: Any
-    zeroframe: Any
-    dark: Any
-
-
-class Rates(NamedTuple):
-    """What is returned."""
-
-    values: Any  # (4, y, x) or (4, ints, y, x) float32: as FITTED_RATE, …, FITTED_READ
-    dq: Any  # (y, x) or (ints, y, x) uint32
-
-
 class Numbers(NamedTuple):
     """Numbers of the ramps of a block, float64."""
 
@@ -77,7 +58,9 @@ BEST_ONE, BEST_TWO = range(5, 7)
 JOINT, JUMP_ONE, JUMP_TWO, N_USED = range(7, 11)
 #: Rate, its error, its variances by photons and by read noise.
 FITTED_RATE, FITTED_ERR, FITTED_PHOTON, FITTED_READ = range(11, 15)
-_N_LANES = 15
+#: 1 over the determinant of the scaled matrix.
+INVERSE = 15
+_N_LANES = 16
 
 
 class Block(NamedTuple):

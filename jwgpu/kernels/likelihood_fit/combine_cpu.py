@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jwgpu.kernels.likelihood_fit.block_cpu import Rates
+from jwgpu.kernels.likelihood_fit.exposure import Rates
 from jwgpu.kernels.ramp_fit.parts_cpu import part
 from jwgpu.models.flags import DO_NOT_USE
 

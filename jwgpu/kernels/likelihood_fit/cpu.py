@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from jwgpu.kernels.compiled import compiled, over_rows
-from jwgpu.kernels.likelihood_fit import Fit
 from jwgpu.kernels.likelihood_fit.block_cpu import (
     ALL_UNUSABLE,
     CHI_SQUARE,
@@ -25,14 +24,11 @@ from jwgpu.kernels.likelihood_fit.block_cpu import (
     READ,
     USED,
     Block,
-    Exposure,
     Numbers,
-    Rates,
     make_block,
 )
-from jwgpu.kernels.likelihood_fit.combine_cpu import (
-    combine,
-)
+from jwgpu.kernels.likelihood_fit.combine_cpu import combine
+from jwgpu.kernels.likelihood_fit.exposure import Exposure, Rates
 from jwgpu.kernels.likelihood_fit.fit_cpu import (
     find_chi_square,
     find_variances,
@@ -268,39 +264,22 @@ def fit_rows(
 
 
 def fit_ramps_by_likelihood(
-    data: Any,
-    groupdq: Any,
-    pixeldq: Any,
-    gain: Any,
-    readnoise: Any,
+    exposure: Exposure,
     readout: Readout,
-    *,
-    zeroframe: Any,
-    average_dark_current: Any,
     thresholds: tuple[float, float],
-    save_chi_square: bool,
-) -> tuple[Fit, Fit, Any]:
-    """See `jwgpu.kernels.likelihood_fit.fit_ramps_by_likelihood`."""
-    ints, _, rows, columns = data.shape
-    exposure = Exposure(
-        data,
-        groupdq,
-        pixeldq,
-        gain,
-        readnoise,
-        np.empty((0, 0, 0), np.float32) if zeroframe is None else zeroframe,
-        np.empty((0, 0), np.float32) if average_dark_current is None else average_dark_current,
-    )
-    rate = Rates(np.empty((4, rows, columns), np.float32), np.empty((rows, columns), np.uint32))
-    rateints = Rates(
-        np.empty((4, ints, rows, columns), np.float32), np.empty((ints, rows, columns), np.uint32)
-    )
-    chi_square = np.empty((rows, columns) if save_chi_square else (0, 0), np.float32)
-    limits = float(thresholds[0]), float(thresholds[1])
-    over_rows(fit_rows, rows, exposure, readout, limits, rate, rateints, chi_square)
-    return _fit(rate), _fit(rateints), chi_square if save_chi_square else None
+    rate: Rates,
+    rateints: Rates,
+    chi_square: Any,
+) -> None:
+    """Fill in the rates of an exposure, of its integrations, and chi-square unless it is None.
 
-
-def _fit(rates: Rates) -> Fit:
-    data, err, var_poisson, var_rnoise = rates.values
-    return Fit(data, rates.dq, err, var_poisson, var_rnoise)
+    See `jwgpu.kernels.likelihood_fit.fit_ramps_by_likelihood`.
+    """
+    absent = np.empty((0, 0), np.float32)
+    given = exposure._replace(
+        zeroframe=absent[None] if exposure.zeroframe is None else exposure.zeroframe,
+        dark=absent if exposure.dark is None else exposure.dark,
+    )
+    found = absent if chi_square is None else chi_square
+    rows = exposure.data.shape[2]
+    over_rows(fit_rows, rows, given, readout, thresholds, rate, rateints, found)

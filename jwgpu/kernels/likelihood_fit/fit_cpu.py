@@ -23,6 +23,7 @@ from jwgpu.kernels.likelihood_fit.block_cpu import (
     HEAD,
     HEAD_DATA,
     HEAD_ONES,
+    INVERSE,
     JOINT,
     MASKED,
     ONES_ONES,
@@ -85,17 +86,21 @@ def rescale_covariance(ramps: Numbers, width: int, work: Numbers) -> None:
         head[0, x] = 1.0
         head[1, x] = alpha[0, x]
     for i in range(2, n + 1):
-        for x in range(width):
-            a, b, s = alpha[i - 1, x], beta[i - 2, x], scale[x]
-            head[i, x] = a / s * head[i - 1, x] - b * b / (s * s) * head[i - 2, x]
+        if i <= _ROWS_TO_RESCALE:
+            # The scale is 1 as yet.
+            for x in range(width):
+                b = beta[i - 2, x]
+                head[i, x] = alpha[i - 1, x] * head[i - 1, x] - b * b * head[i - 2, x]
+        else:
+            for x in range(width):
+                a, b, s = alpha[i - 1, x], beta[i - 2, x], scale[x]
+                head[i, x] = a / s * head[i - 1, x] - b * b / (s * s) * head[i - 2, x]
         if i % _ROWS_TO_RESCALE == 0 or i == n:
             power = 1.0 / i
             for x in range(width):
                 root = head[i, x] ** power
-                rest = head[i, x] / root
+                head[i - 1, x] /= head[i, x] / root
                 scale[x] *= root
-                head[i - 1, x] /= rest
-                head[i - 2, x] /= rest / root
                 head[i, x] = 1.0
     for k in range(n):
         for x in range(width):
@@ -171,7 +176,10 @@ def multiply_out(ramps: Numbers, width: int, work: Numbers) -> None:
     head, tail, used, masked = work.rows[HEAD], work.rows[TAIL], ramps.rows[USED], work.rows[MASKED]
     head_ones, tail_ones, row_ones = work.rows[HEAD_ONES], work.rows[TAIL_ONES], work.rows[ROW_ONES]
     data_ones, ones_ones = work.lanes[DATA_ONES], work.lanes[ONES_ONES]
+    inverse = work.lanes[INVERSE]
     n = used.shape[0]
+    for x in range(width):
+        inverse[x] = 1.0 / head[n, x]
     for x in range(width):
         data_ones[x] = 0.0
     for x in range(width):
@@ -179,12 +187,9 @@ def multiply_out(ramps: Numbers, width: int, work: Numbers) -> None:
     for k in range(n):
         sign = 1.0 if k & 1 else -1.0
         for x in range(width):
-            row_ones[k, x] = (
-                sign
-                / head[n, x]
-                * (tail[k + 1, x] * head_ones[k, x] + head[k, x] * tail_ones[k, x])
-                * used[k, x]
-            )
+            row_ones[k, x] = tail[k + 1, x] * head_ones[k, x] + head[k, x] * tail_ones[k, x]
+        for x in range(width):
+            row_ones[k, x] = sign * inverse[x] * row_ones[k, x] * used[k, x]
         for x in range(width):
             data_ones[x] += masked[k, x] * row_ones[k, x]
         for x in range(width):

@@ -20,6 +20,7 @@ from jwgpu.kernels.likelihood_fit.block_cpu import (
     HAS_DROPS,
     HEAD,
     HEAD_DATA,
+    INVERSE,
     JOINT,
     JUMP_ONE,
     JUMP_TWO,
@@ -64,18 +65,16 @@ def invert_covariance(ramps: Numbers, width: int, work: Numbers) -> None:
         work.rows[ROW_ONES],
         work.rows[ROW_DATA],
     )
-    minor, lever = work.rows[MINOR], work.rows[LEVER]
+    minor, lever, inverse = work.rows[MINOR], work.rows[LEVER], work.lanes[INVERSE]
     data_ones, ones_ones = work.lanes[DATA_ONES], work.lanes[ONES_ONES]
     head_data, tail_data = work.rows[HEAD_DATA], work.rows[TAIL_DATA]
     n = used.shape[0]
     for k in range(n):
         sign = 1.0 if k & 1 else -1.0
         for x in range(width):
-            row_data[k, x] = (
-                sign
-                / head[n, x]
-                * (tail[k + 1, x] * head_data[k + 1, x] + head[k, x] * tail_data[k, x])
-            )
+            row_data[k, x] = tail[k + 1, x] * head_data[k + 1, x] + head[k, x] * tail_data[k, x]
+        for x in range(width):
+            row_data[k, x] = sign * inverse[x] * row_data[k, x]
         for x in range(width):
             diagonal[k, x] = head[k, x] * tail[k + 1, x] / head[n, x] * used[k, x]
         for x in range(width):
