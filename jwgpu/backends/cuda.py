@@ -7,9 +7,8 @@ import importlib
 import importlib.util
 import math
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cache
+from collections.abc import Callable
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -29,6 +28,9 @@ _OLDEST = 75
 
 #: Bytes from which on an array is fetched into pinned memory, which is faster but dear to get.
 _LARGE = 1 << 20
+
+#: Bytes that travel at a time where an array is decoded on the way.
+_PIECE = 32 << 20
 
 #: A kernel that shows that kernels can be compiled and run.
 _PROOF = 'extern "C" __global__ void prove(int* out) { out[0] = 42; }'
@@ -83,14 +85,50 @@ class CudaDevice:
         memory = self.xp.cuda.alloc_pinned_memory(max(size, 1))
         return np.frombuffer(memory, np.uint8, size).view(dtype).reshape(shape)
 
-    @contextmanager
-    def stream(self) -> Iterator[Any]:
-        """Give this thread an order of work of its own for a while, finished at the end."""
-        with self.xp.cuda.Device(self.number):
-            stream = self.xp.cuda.Stream(non_blocking=True)
-            with stream:
-                yield stream
+    def receive(
+        self,
+        shape: tuple[int, ...],
+        dtype: Any,
+        stored_dtype: Any,
+        fill: Callable[[Any, int], None],
+        decode: Callable[[Any], Any],
+    ) -> Any:
+        """Return an array made of numbers that the host gets piece by piece.
+
+        While a piece travels and is decoded, the host fills the next one.
+
+        Parameters
+        ----------
+        shape : tuple of int
+        dtype : dtype
+            Of the array.
+        stored_dtype : dtype
+            Of the numbers that travel.
+        fill : callable
+            Fills a host array with those from a place on: ``fill(host_array, first)``.
+        decode : callable
+            Makes values of them, on the device.
+        """
+        n = math.prod(shape)
+        with self.xp.cuda.Device(self.number), self._upload_stream as stream:
+            out = self.xp.empty(n, dtype)
+            at_once = min(n, _PIECE // np.dtype(stored_dtype).itemsize)
+            slots = [_Slot(self, at_once, stored_dtype) for _ in range(2 if at_once < n else 1)]
+            for k, first in enumerate(range(0, n, at_once)):
+                slot = slots[k % 2]
+                number = min(at_once, n - first)
+                slot.decoded.synchronize()
+                fill(slot.on_host[:number], first)
+                slot.on_device[:number].set(slot.on_host[:number])
+                out[first : first + number] = decode(slot.on_device[:number])
+                slot.decoded.record(stream)
             stream.synchronize()
+        return out.reshape(shape)
+
+    @cached_property
+    def _upload_stream(self) -> Any:
+        # One for good: CuPy keeps memory for each, and its arrays are for all once it is done.
+        return self.xp.cuda.Stream(non_blocking=True)
 
     def free_memory(self) -> int:
         """Return the bytes that can still be allocated."""
@@ -131,6 +169,15 @@ class CudaDevice:
                 f"device {self.name}: a kernel computed {found} instead of 42; check the driver, "
                 "or use --device cpu"
             )
+
+
+class _Slot:
+    """Where a piece is on its way: in pinned memory, and on the device."""
+
+    def __init__(self, device: CudaDevice, n: int, dtype: Any) -> None:
+        self.on_host = device.host_array((n,), dtype)
+        self.on_device = device.xp.empty(n, dtype)
+        self.decoded = device.xp.cuda.Event(disable_timing=True)
 
 
 def load_cupy() -> Any:

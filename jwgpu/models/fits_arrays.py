@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, TypeAlias
@@ -135,20 +136,34 @@ class FitsFile:
             return self._decompress(found, dtype, cut, planes, out)
         if len(found.shape) < 2:
             raise self._error(f"{self.path}: its extension {extension} holds no image")
-        if found.data_offset + found.data_bytes > self._size:
-            missing = found.data_offset + found.data_bytes - self._size
-            raise self._truncated(f"in its extension {extension} ({missing} bytes are missing)")
         leading, rows, columns = self._windows(found, found.shape, cut, planes)
         shape = (*(w.stop - w.start for w in leading), rows.stop - rows.start)
         shape = (*shape, columns.stop - columns.start)
         out = _output(shape, found.native_dtype if dtype is None else np.dtype(dtype), out)
-        if out.size:
-            runs = runs_of(found.shape, leading, rows)
-            try:
-                Transfer(self._file.fileno(), found, columns, out).run(runs, threads)
-            except OSError as why:
-                raise self._error(f"{self.path}: cannot be read ({why})") from None
+        with self.reading(found) as descriptor:
+            if out.size:
+                runs = runs_of(found.shape, leading, rows)
+                Transfer(descriptor, found, columns, out).run(runs, threads)
         return out
+
+    @contextmanager
+    def reading(self, extension: Extension) -> Iterator[int]:
+        """Give the descriptor of the file, to read an extension that it holds in full.
+
+        Raises
+        ------
+        JwgpuError
+            If it ends before, or reading fails.
+        """
+        missing = extension.data_offset + extension.data_bytes - self._size
+        if missing > 0:
+            raise self._truncated(
+                f"in its extension {extension.name} ({missing} bytes are missing)"
+            )
+        try:
+            yield self._file.fileno()
+        except OSError as why:
+            raise self._error(f"{self.path}: cannot be read ({why})") from None
 
     def columns(self, extension: str | int | tuple[str, int]) -> dict[str, Array]:
         """Read a table: its columns by lower-case name, native-endian; strings without padding."""

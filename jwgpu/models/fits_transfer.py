@@ -113,7 +113,7 @@ class Transfer:
         # swapping them while copying was measured to be faster than swapping them afterwards.
         source, target, number = chunk
         scratch = self._buffer(number)
-        self._fill(scratch, source)
+        _fill(self._descriptor, scratch, self._start + source * scratch.strides[0])
         self._convert(scratch[:, self._columns], self._lines[target : target + number])
 
     def _buffer(self, number: int) -> Array:
@@ -122,16 +122,6 @@ class Transfer:
             buffer = self._scratch.buffer = np.empty((number, self._width), self._raw)
         part: Array = buffer[:number]
         return part
-
-    def _fill(self, lines: Array, source: int) -> None:
-        view = lines.view("u1").data.cast("B")
-        position = self._start + source * self._width * self._raw.itemsize
-        while view:
-            got = os.preadv(self._descriptor, [view], position)
-            if got == 0:
-                raise OSError("it became shorter while it was read")
-            view = view[got:]
-            position += got
 
     def _convert(self, raw: Array, lines: Array) -> None:
         with np.errstate(invalid="ignore"):  # NaN to an integer: any value is as good
@@ -153,6 +143,49 @@ class Transfer:
             scaled *= self._scale
             scaled += self._zero
             np.copyto(lines, scaled, casting="unsafe")
+
+
+class LineReader:
+    """Reads the numbers of an image as they are stored, for a device that decodes them.
+
+    Attributes
+    ----------
+    dtype : dtype
+        An unsigned integer of their size; the bytes are in the order of the file.
+    """
+
+    def __init__(self, descriptor: int, extension: Extension, threads: int) -> None:
+        self._descriptor, self._start = descriptor, extension.data_offset
+        self.dtype = np.dtype(f"u{RAW[extension.bitpix].itemsize}")
+        self._pool = ThreadPoolExecutor(threads)
+
+    def __enter__(self) -> LineReader:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._pool.shutdown()
+
+    def read(self, out: Array, first: int) -> None:
+        """Fill an array of one axis with the numbers from `first` on."""
+        at_once = CHUNK // self.dtype.itemsize
+        position = self._start + first * self.dtype.itemsize
+
+        def move(start: int) -> None:
+            offset = position + start * self.dtype.itemsize
+            _fill(self._descriptor, out[start : start + at_once], offset)
+
+        for _ in self._pool.map(move, range(0, len(out), at_once)):
+            pass
+
+
+def _fill(descriptor: int, out: Array, position: int) -> None:
+    view = out.view("u1").data.cast("B")
+    while view:
+        got = os.preadv(descriptor, [view], position)
+        if got == 0:
+            raise OSError("it became shorter while it was read")
+        view = view[got:]
+        position += got
 
 
 def extension_of(header: Any, header_offset: int, data_offset: int) -> Extension:

@@ -41,7 +41,15 @@ def with_cupy(monkeypatch):
 
 def like_cupy(**changes):
     """Return the stand-in with other devices."""
-    names = ("Device", "Stream", "alloc_pinned_memory", "memory", "runtime", "is_available")
+    names = (
+        "Device",
+        "Event",
+        "Stream",
+        "alloc_pinned_memory",
+        "memory",
+        "runtime",
+        "is_available",
+    )
     parts = {name: getattr(fakecupy.cuda, name) for name in names} | changes
     names = ("RawModule", "int32", "zeros", "asarray", "get_default_memory_pool")
     return SimpleNamespace(
@@ -206,10 +214,16 @@ def test_too_large_an_array_is_refused_as_the_device_says(gpu):
         gpu.xp.zeros(gpu.free_memory() + (1 << 40), gpu.xp.uint8)
 
 
-def test_work_of_a_stream_is_done_at_its_end(gpu):
-    with gpu.stream():
-        array = gpu.xp.ones(1000, gpu.xp.float32) * 3
-    assert (gpu.fetch(array) == 3).all()
+@pytest.mark.parametrize("shape", [(7,), (3, 5), (11, 13, 17), (1000, 1031)])
+def test_an_array_is_received_in_pieces(gpu, monkeypatch, shape):
+    monkeypatch.setattr(cuda, "_PIECE", 2000)
+    numbers = np.random.default_rng(1).integers(0, 9, shape).astype(np.uint16)
+
+    def fill(out, first):
+        out[...] = numbers.ravel()[first : first + len(out)]
+
+    found = gpu.receive(shape, np.float32, np.uint16, fill, lambda stored: stored * np.float32(2))
+    np.testing.assert_array_equal(gpu.fetch(found), numbers * np.float32(2))
 
 
 def test_arrays_of_the_host_are_not_mixed_in(gpu):

@@ -118,6 +118,20 @@ class Stream:
         counts.syncs += 1
 
 
+class Event:
+    """A place in an order of work."""
+
+    def __init__(self, block: bool = False, disable_timing: bool = False) -> None:
+        del block, disable_timing
+
+    def record(self, stream: Stream | None = None) -> None:
+        """Put it behind what was given to a stream."""
+
+    def synchronize(self) -> None:
+        """Wait until it is reached."""
+        counts.syncs += 1
+
+
 Stream.null = Stream(null=True)
 
 
