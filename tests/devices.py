@@ -21,8 +21,6 @@ MISSING = {
     "emi",
     "flicker_noise",
     "irs2",
-    "jump",
-    "ramp_fit",
 }
 
 
