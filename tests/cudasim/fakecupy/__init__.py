@@ -11,12 +11,13 @@ show how CuPy differs from NumPy in numbers, nor speed.
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from cudasim.fakecupy import cuda
-from cudasim.fakecupy.arrays import as_device, as_host, call, ndarray, real
+from cudasim.fakecupy.arrays import Part, as_device, as_host, call, ndarray, real
 from cudasim.fakecupy.counting import counts
 from cudasim.fakecupy.modules import RawModule
 
@@ -89,6 +90,8 @@ def __getattr__(name: str) -> Any:
     value = getattr(np, name)
     if isinstance(value, np.ufunc):
         return _ufunc(value)
+    if isinstance(value, ModuleType):
+        return Part(name)
     if isinstance(value, type) or not callable(value):
         return value
     return lambda *arguments, **keywords: call(name, value, arguments, keywords)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 import cupy as real  # can be imported without a driver
@@ -50,7 +51,7 @@ def call(
 ) -> Any:
     """Call what NumPy has in place of what CuPy has, if CuPy would take the arguments."""
     try:
-        signature = inspect.signature(getattr(real, name))
+        signature = inspect.signature(attrgetter(name)(real))
     except (TypeError, ValueError):
         signature = None  # compiled: not known
     if signature is not None:
@@ -63,6 +64,20 @@ def call(
     except MemoryError as error:
         raise cuda.OutOfMemoryError(str(error)) from None
     return as_device(result) if keywords.get("out") is None else keywords["out"]
+
+
+class Part:
+    """A module within CuPy, such as ``cupy.fft``: NumPy's functions, on arrays of the device."""
+
+    def __init__(self, name: str) -> None:
+        self.__name__ = name
+
+    def __getattr__(self, name: str) -> Any:
+        full_name = f"{self.__name__}.{name}"
+        if not hasattr(getattr(real, self.__name__), name):
+            raise AttributeError(f"module 'cupy.{self.__name__}' has no attribute {name!r}")
+        function = attrgetter(full_name)(np)
+        return lambda *arguments, **keywords: call(full_name, function, arguments, keywords)
 
 
 class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
