@@ -40,6 +40,10 @@ class CpuDevice:
         """Return at once: CPU kernels are done when they return."""
 
 
+#: The host, for functions that need a device and are given none.
+CPU = CpuDevice()
+
+
 def release_rows(array: Any, first: int, stop: int) -> None:
     """Give the memory of some rows back to the system, before the array itself can go.
 

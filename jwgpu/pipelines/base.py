@@ -39,7 +39,8 @@ class CalibrationPipeline(stpipe.Pipeline, CalibrationStep):
         Ramp, Rates, or what the step makes of them
         """
         if step.works_on_models:
-            return step.reopen(step.run(step.as_model(exposure)))
+            model = step.run(step.as_model(self.session.fetch(exposure)))
+            return self.session.send(step.reopen(model))
         if step.skip:
             step.set_status(exposure, "SKIPPED")
             return exposure

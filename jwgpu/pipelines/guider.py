@@ -65,8 +65,9 @@ class GuiderPipeline(CalibrationPipeline):
             for step in (getattr(self, alias) for alias in ORDER):
                 if not step.skip:
                     step.find_references(exposure.meta)
+            exposure = self.session.send(exposure)
             for alias in ORDER:
                 exposure = self.run_step(getattr(self, alias), exposure)
-            return guider.model_of(exposure)
+            return guider.model_of(self.session.fetch(exposure))
         finally:
             observer.finish_exposure(str(name))

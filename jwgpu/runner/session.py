@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from jwgpu.backends import Device, get_device
-from jwgpu.runner import progress
+from jwgpu.runner import progress, transfer
 
 if TYPE_CHECKING:
     from jwgpu.references import ReferenceCache, References
@@ -58,8 +58,18 @@ class Session:
 
         max_memory = bytes_of(step.max_memory)
         set_threads(step.threads)
+        device = get_device(step.device)
+        device.use()
         source = References(None, step.references, step.offline, _cache(max_memory), threads())
-        return cls(get_device(step.device), source, max_memory=max_memory)
+        return cls(device, source, max_memory=max_memory)
+
+    def send(self, exposure: Any) -> Any:
+        """Return an exposure with its arrays on this run's device."""
+        return transfer.send(exposure, self.device)
+
+    def fetch(self, result: Any) -> Any:
+        """Return an exposure, or several, with their arrays on the host, for official models."""
+        return transfer.fetch(result, self.device)
 
 
 @contextmanager
