@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 #: Sigmas beyond which differences of integrations do not count for centre and noise of a shower.
 CLIPPING: Final = 5.0
@@ -89,7 +89,23 @@ class ShowerSettings:
     jumps_were_searched: bool = True
 
 
-def flag_snowballs(groupdq: Any, settings: SnowballSettings) -> int:
+class ShowerNoise(NamedTuple):
+    """Centre and noise of the differences of each pixel, in electrons.
+
+    Attributes
+    ----------
+    center, sigma : array, (1, y, x) or (groups, y, x) float32
+        Of all differences, or, clipped over the integrations, of that of each group and the one
+        before.
+    """
+
+    center: Any
+    sigma: Any
+
+
+def flag_snowballs(
+    groupdq: Any, settings: SnowballSettings, cores_before: list[Any] | None = None
+) -> int:
     """Flag around large jumps with saturated cores JUMP_DET, and the cores SATURATED; in place.
 
     In each group the regions of newly saturated pixels and those with jumps are found. A region of
@@ -103,6 +119,9 @@ def flag_snowballs(groupdq: Any, settings: SnowballSettings) -> int:
     groupdq : array, (ints, groups, y, x) uint8
         Flags, jumps among them.
     settings : SnowballSettings
+    cores_before : list, optional
+        Large cores of the integration before the first, for an exposure that is taken in parts:
+        empty before the first part, filled for the next one.
 
     Returns
     -------
@@ -116,11 +135,29 @@ def flag_snowballs(groupdq: Any, settings: SnowballSettings) -> int:
     """
     from jwgpu.kernels.large_events import snowballs
 
-    return snowballs.flag_snowballs(groupdq, settings)
+    return snowballs.flag_snowballs(groupdq, settings, cores_before)
+
+
+def noise_of_showers(
+    data: Any, groupdq: Any, gain: Any, readnoise: Any, settings: ShowerSettings
+) -> ShowerNoise:
+    """Return centre and noise of the differences, for an exposure that is taken in parts.
+
+    Parameters are those of `flag_showers`, of some rows of all integrations.
+    """
+    from jwgpu.kernels.large_events import showers
+
+    return showers.noise_of_showers(data, groupdq, gain, readnoise, settings)
 
 
 def flag_showers(
-    data: Any, groupdq: Any, pixeldq: Any, gain: Any, readnoise: Any, settings: ShowerSettings
+    data: Any,
+    groupdq: Any,
+    pixeldq: Any,
+    gain: Any,
+    readnoise: Any,
+    settings: ShowerSettings,
+    noise: ShowerNoise | None = None,
 ) -> int | None:
     """Flag faint extended emission that comes in one group JUMP_DET, in place.
 
@@ -139,6 +176,8 @@ def flag_showers(
     gain, readnoise : array, (y, x) float32
         In electrons per DN; noise of a difference of two frames, in DN.
     settings : ShowerSettings
+    noise : ShowerNoise, optional
+        That of all integrations, if these are only some.
 
     Returns
     -------
@@ -152,4 +191,4 @@ def flag_showers(
     """
     from jwgpu.kernels.large_events import showers
 
-    return showers.flag_showers(data, groupdq, pixeldq, gain, readnoise, settings)
+    return showers.flag_showers(data, groupdq, pixeldq, gain, readnoise, settings, noise)

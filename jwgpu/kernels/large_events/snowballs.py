@@ -12,6 +12,7 @@ import numpy as np
 from jwgpu.kernels.ellipses import Ellipses, draw_ellipses, flag_ellipses, joined, replace_flags
 from jwgpu.kernels.large_events import SnowballSettings
 from jwgpu.kernels.regions import Regions, Search, find_regions
+from jwgpu.kernels.regions.official_rounding import round_officially
 from jwgpu.models.flags import JUMP_DET, SATURATED
 
 #: Allowance for rounding errors before a closer look.
@@ -28,10 +29,12 @@ class Found(NamedTuple):
     following: Regions | None = None
 
 
-def flag_snowballs(groupdq: Any, settings: SnowballSettings) -> int:
+def flag_snowballs(
+    groupdq: Any, settings: SnowballSettings, cores_before: list[Ellipses] | None = None
+) -> int:
     """See the package.
 
-    Integrations are searched together, so that a device is waited for no more often when there are
+    Integrations are searched together, so that a device is waited for no oftener when there are
     many of them.
     """
     n_ints, n_groups = groupdq.shape[:2]
@@ -39,17 +42,23 @@ def flag_snowballs(groupdq: Any, settings: SnowballSettings) -> int:
     cores: list[list[Ellipses]] = [[] for _ in range(n_ints)]
     known: list[Regions | None] = [None] * n_ints
     for group in range(1, n_groups):
-        for integration, found in enumerate(find_in_group(groupdq, group, known, settings)):
-            n_found, large = flag_group(groupdq[integration], group, found, settings)
-            count += n_found
-            cores[integration] += large
-            # What was widened is not newly saturated in the next group.
-            known[integration] = None if large else found.following
+        found = find_in_group(groupdq, group, known, settings)
+        chosen = choose_regions(found, settings, groupdq.shape)
+        for integration, (jumps, large) in enumerate(chosen):
+            flag_group(groupdq[integration], group, jumps, large, settings)
+            count += len(jumps)
+            known[integration] = found[integration].following
+            if len(large):
+                cores[integration].append(drawn(large, large.minor, large.major, groupdq.shape))
+                # What was widened is not newly saturated in the next group.
+                known[integration] = None
+    # Integrations have been searched before the cores of the one before are flagged in them.
     stop = max(settings.following_groups, 1)
-    for integration in range(1, n_ints):
-        if cores[integration - 1] and stop > 1:
-            ellipses = joined(cores[integration - 1])
-            flag_ellipses(groupdq[integration, 1:stop], ellipses, JUMP_DET)
+    for integration, before in enumerate([cores_before or [], *cores[:-1]]):
+        if before and stop > 1:
+            flag_ellipses(groupdq[integration, 1:stop], joined(before), JUMP_DET)
+    if cores_before is not None:
+        cores_before[:] = cores[-1]
     return count
 
 
@@ -87,33 +96,33 @@ def find_in_group(
     ]
 
 
-def flag_group(
-    planes: Any, group: int, found: Found, settings: SnowballSettings
-) -> tuple[int, list[Ellipses]]:
-    """Flag the snowballs of one group in (groups, y, x); return their number, and large cores."""
-    shape = planes.shape
-    jumps, saturating, following = found
-    cores: list[Ellipses] = []
-    if saturating is not None:
-        jumps = jumps[are_snowballs(jumps, saturating, following, settings, shape)]
-        large = large_cores(saturating, settings)
-        if len(large):
-            replace_flags(planes[group:], widened(large, settings, shape), SATURATED)
-            cores.append(drawn(large, large.minor, large.major, shape))
-    count = len(jumps)
-    if count:
-        jumps = jumps.as_rounded_officially()
-        ellipses = enlarged(jumps, settings.expansion, settings.largest_axis, shape)
-        flag_ellipses(planes[group : group + 1], ellipses, JUMP_DET, unless=SATURATED)
-    return count, cores
-
-
-def large_cores(saturating: Regions, settings: SnowballSettings) -> Regions:
-    """Return the regions that are large enough to be widened."""
+def choose_regions(
+    found: list[Found], settings: SnowballSettings, shape: tuple[int, ...]
+) -> list[tuple[Regions, Regions]]:
+    """Return the snowballs and the large cores of one group of each integration."""
     least = settings.min_core_size
-    large = saturating[saturating.largest_extent * _HALF_AT_LEAST - 1 > least - _CLOSE]
-    large = large[large.minor > least - _CLOSE].as_rounded_officially()
-    return large[large.minor > least]
+    chosen: list[Regions] = []
+    for jumps, saturating, following in found:
+        if saturating is None:
+            chosen += [jumps, jumps[:0]]
+            continue
+        chosen.append(jumps[are_snowballs(jumps, saturating, following, settings, shape)])
+        large = saturating[saturating.largest_extent * _HALF_AT_LEAST - 1 > least - _CLOSE]
+        chosen.append(large[large.minor > least - _CLOSE])
+    chosen = round_officially(chosen)
+    large_cores = (regions[regions.minor > least] for regions in chosen[1::2])
+    return list(zip(chosen[::2], large_cores, strict=True))
+
+
+def flag_group(
+    planes: Any, group: int, jumps: Regions, large: Regions, settings: SnowballSettings
+) -> None:
+    """Flag snowballs and large cores of one group in (groups, y, x)."""
+    if len(large):
+        replace_flags(planes[group:], widened(large, settings, planes.shape), SATURATED)
+    if len(jumps):
+        ellipses = enlarged(jumps, settings.expansion, settings.largest_axis, planes.shape)
+        flag_ellipses(planes[group : group + 1], ellipses, JUMP_DET, unless=SATURATED)
 
 
 def are_snowballs(

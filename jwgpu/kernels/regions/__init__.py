@@ -44,7 +44,7 @@ class Runs(Protocol):
         Parameters
         ----------
         numbers : ndarray, (n,) int64
-            Numbers of regions, ascending.
+            Numbers of regions.
         """
 
 
@@ -130,9 +130,9 @@ class Regions:
         last bit of their angle decides which of those are flagged. It depends on the order of
         sums in NumPy's linear algebra, so that is used here. Slow: about 50 us a region.
         """
-        from jwgpu.kernels.regions.official_rounding import rounded
+        from jwgpu.kernels.regions.official_rounding import round_officially
 
-        return rounded(self)
+        return round_officially([self])[0]
 
 
 def _angle(along_x: float, along_y: float, mixed: float) -> float:

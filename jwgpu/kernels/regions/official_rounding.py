@@ -8,6 +8,7 @@ the centroid is a binary fraction, nothing is rounded and there is nothing to do
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -39,13 +40,28 @@ def rounded_inertia(runs: Any) -> Any:
     return inertia_of(image[0, 2], image[2, 0], image[1, 1], image[0, 0])
 
 
-def rounded(regions: Regions) -> Regions:
-    """See `Regions.as_rounded_officially`."""
-    inexact = np.flatnonzero(~regions.is_exact)
-    if not len(inexact):
-        return regions
-    inertia = regions.inertia.copy()
-    runs = regions.runs.of(regions.number[inexact])
-    for k, own in zip(inexact.tolist(), runs, strict=True):
-        inertia[k] = rounded_inertia(own)
-    return dataclasses.replace(regions, inertia=inertia)
+def round_officially(found: Sequence[Regions]) -> list[Regions]:
+    """Return regions with the rounding errors of the official package's moments.
+
+    See `Regions.as_rounded_officially`. The pixels that are needed of regions that were found
+    together are fetched together.
+
+    Parameters
+    ----------
+    found : sequence of Regions
+    """
+    result = list(found)
+    sources = {id(regions.runs): regions.runs for regions in found}
+    for runs in sources.values():
+        places = [k for k, regions in enumerate(found) if regions.runs is runs]
+        inexact = [np.flatnonzero(~found[k].is_exact) for k in places]
+        numbers = [found[k].number[own] for k, own in zip(places, inexact, strict=True)]
+        if not any(len(own) for own in numbers):
+            continue
+        pixels = iter(runs.of(np.concatenate(numbers)))
+        for k, own in zip(places, inexact, strict=True):
+            inertia = found[k].inertia.copy()
+            for region in own.tolist():
+                inertia[region] = rounded_inertia(next(pixels))
+            result[k] = dataclasses.replace(found[k], inertia=inertia)
+    return result
