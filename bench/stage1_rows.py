@@ -132,6 +132,13 @@ ROWS: tuple[Row, ...] = (
         parameters={"fit_method": "fft"},
         settings={"flicker_noise": 6.0},
     ),
+    Row(
+        "picture_frame",
+        cases=("nirspec",),
+        # Where NIRSpec's spectra fall takes world coordinates, with which both do the same.
+        parameters={"mask_science_regions": False},
+        settings={"picture_frame": 0.0005},
+    ),
     *(
         Row(f"{alias}, superstripes", cases=("superstripe",))
         for alias in ("dq_init", "saturation", "superbias", "refpix")

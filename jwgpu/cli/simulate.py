@@ -48,6 +48,7 @@ HELP: dict[str, str] = {
     "odd_even": "difference between odd and even columns, in DN",
     "cosmic_rays": "hits an integration, as a fraction of the pixels",
     "interference": "amplitude of MIRI's electromagnetic interference, in DN",
+    "picture_frame": "glow at the edges of NIRSpec's detectors, in full wells an integration",
     "snowballs": "mean number of snowballs an integration",
     "showers": "mean number of showers (MIRI) an integration",
     "nonlinearity": "strength of the non-linear response; 0 for none",

@@ -20,6 +20,7 @@ from jwgpu.simulate.interference import interference
 from jwgpu.simulate.irs2 import interleave
 from jwgpu.simulate.large_events import LARGE_EVENT, draw_large_events
 from jwgpu.simulate.pedestal import Pedestal, draw_pedestal
+from jwgpu.simulate.picture_frame import picture_frame
 from jwgpu.simulate.response import Q1, Q2, Q3, measured_counts
 from jwgpu.simulate.scene import (
     COSMIC_RAY,
@@ -143,6 +144,8 @@ class _Readout:
         blurred[self.maps.efficiency == 0.0] = 0.0
         self.blurred_rate = blurred / self.maps.gain
         dark = self.maps.dark * np.float32(well / settings.integration_time)
+        if settings.picture_frame:
+            dark = dark + picture_frame(settings) * self.maps.gain
         self.per_frame = (blurred + dark) * np.float32(settings.frame_time)
 
         shape = (n_held, settings.ngroups, *settings.place.shape)

@@ -18,6 +18,7 @@ from jwgpu.simulate.exposure import RESET_DECAY, reset_effect
 from jwgpu.simulate.geometry import Window, full_frame, reference_pixels
 from jwgpu.simulate.interference import emicorr_reference
 from jwgpu.simulate.keywords import exposure_type
+from jwgpu.simulate.picture_frame import picture_frame_reference
 from jwgpu.simulate.readout import READ_PATTERNS, frame_time
 from jwgpu.simulate.response import forward_coefficients, inverse_coefficients
 from jwgpu.simulate.settings import Settings
@@ -258,6 +259,7 @@ _MAKERS: dict[str, Callable[[_Recipe, Any], Any]] = {
     "rscd": _rscd,
     "gain": _gain,
     "emicorr": emicorr_reference,
+    "pictureframe": picture_frame_reference,
     "readnoise": _readnoise,
     "refpix": _refpix,
 }
@@ -292,7 +294,7 @@ def _describe(model: Any, reftype: str, settings: Settings, window: Window) -> N
         ]
         meta.exposure.readpatt = settings.pattern.name
         meta.exposure.p_readpatt = "".join(f"{name}|" for name in alike)
-    if reftype in ("ipc", "rscd", "refpix", "emicorr"):
+    if reftype in ("ipc", "rscd", "refpix", "emicorr", "pictureframe"):
         return
     meta.subarray.name = window.name
     meta.subarray.xstart, meta.subarray.ystart = window.xstart, window.ystart
@@ -353,6 +355,8 @@ def write_references(
         usual = (*usual, "refpix")
     if settings.interference:
         usual = (*usual, "emicorr")
+    if settings.picture_frame:
+        usual = (*usual, "pictureframe")
     known = usual if infrared else (*usual, "sirskernel")
     wanted = tuple(usual if types is None else types)
     for reftype in wanted:

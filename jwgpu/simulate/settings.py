@@ -90,6 +90,9 @@ class Settings:
         Hits an integration, as a fraction of the number of pixels.
     interference : float
         Amplitude of MIRI's electromagnetic interference at each of its frequencies, in DN.
+    picture_frame : float
+        Thermal glow at the edges of NIRSpec's detectors, above their center, in full wells an
+        integration.
     snowballs, showers : float
         Mean number of these large events an integration.
     nonlinearity : float
@@ -134,6 +137,7 @@ class Settings:
     odd_even: float = 2.0
     cosmic_rays: float = 0.003
     interference: float = 0.0
+    picture_frame: float = 0.0
     snowballs: float = 0.0
     showers: float = 0.0
     nonlinearity: float = 1.0

@@ -124,7 +124,8 @@ def check_regions(step: Any, exposure: Any, parameter: str = "mask_science_regio
             f"{meta.filename}: {alias} cannot mask the traces of SOSS yet; "
             f"use --{parameter}=false, or give a user mask"
         )
-    if not getattr(step, parameter) or not kind.startswith("NRS"):
+    # Images, darks and lamps are masked by the flags of their pixels alone.
+    if not getattr(step, parameter) or kind not in ("NRS_IFU", *SLIT_TYPES):
         return
     has_coordinates = getattr(meta, "wcs", None) is not None
     if has_coordinates and kind != "NRS_IFU":

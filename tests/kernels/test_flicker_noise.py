@@ -84,6 +84,15 @@ def test_background_of_few_values(image):
     assert not ours_clip(image, ~mask).any()
 
 
+def test_so_few_pixels_that_none_is_among_the_sample():
+    image = np.random.default_rng(8).normal(5, 2, (300, 300)).astype(np.float32)
+    mask = np.zeros(image.shape, bool)
+    mask[1, [2, 30, 77, 200]] = True
+    assert not mask.reshape(-1)[::21].any()
+    assert kernel.masked_median(image, mask) == np.median(image[mask])
+    np.testing.assert_array_equal(ours_clip(image, mask), official_clip(image, mask))
+
+
 def test_values_that_subtraction_makes_equal():
     # 0.1 and 0.1 + 1e-8 are one value after 1000 is subtracted: the second clipping must still see
     # only what the first has left.

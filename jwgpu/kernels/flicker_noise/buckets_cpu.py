@@ -56,7 +56,8 @@ class Buckets(NamedTuple):
 def bucket_of(value: float, levels: Any) -> int:
     """Return the bucket of a value, which may be infinite."""
     place = (value - levels[1]) * levels[2]
-    if place <= 0.0:
+    # NaN is that of an infinite value where there is but one bucket.
+    if not place > 0.0:
         return 0
     if place >= BUCKETS - 1:
         return BUCKETS - 1
