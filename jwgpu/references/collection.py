@@ -145,7 +145,7 @@ class References:
         shape : tuple of int
             Shape of its data, (ints, groups, y, x) or (y, x).
         device : Device, optional
-            Where the arrays shall be; the host if not given.
+            Where the arrays shall be; the host if not given. Tables are always there.
         optional : bool
             Answer None where the folder or CRDS has none that fits.
         planes : {"needed", "all"}
@@ -184,7 +184,8 @@ class References:
             reference = decode(Decoding(source, reftype, exposure, region, needed, stripes))
         if device is not None:
             for name, array in arrays_of(reference).items():
-                setattr(reference, name, device.send(array))
+                if array.dtype.names is None:  # tables are looked up on the host
+                    setattr(reference, name, device.send(array))
         if key is not None:
             self._cache.put(key, reference)
         return reference

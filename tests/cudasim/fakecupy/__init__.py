@@ -30,6 +30,8 @@ def asarray(a: Any, dtype: Any = None, order: Any = None, *, blocking: bool = Fa
     if isinstance(a, ndarray):
         return as_device(np.asarray(a.held, dtype))
     sent = np.array(a, dtype=dtype, order="C")
+    if sent.dtype.kind not in "biufc":
+        raise ValueError(f"Unsupported dtype {sent.dtype}")
     if isinstance(a, np.ndarray):
         counts.send(sent.nbytes)
     return as_device(sent)
