@@ -157,14 +157,22 @@ def official_step(alias: str, exposure: Any, references: References, **parameter
     -------
     data model, or whatever the step returns (two models for ``ramp_fit``)
     """
-    from jwst.pipeline import Detector1Pipeline
-
-    step = Detector1Pipeline.step_defs[alias]()
+    step = _official_class(alias)()
     for name, value in parameters.items():
         _set(step, name, value)
     given = str(exposure) if isinstance(exposure, Path) else exposure
     with answering(references):
         return step.run(given)
+
+
+def _official_class(alias: str) -> Any:
+    """Return the class of a step, from the first pipeline that has it."""
+    from jwst.pipeline import Detector1Pipeline, Image2Pipeline, Image3Pipeline
+
+    for pipeline in (Detector1Pipeline, Image2Pipeline, Image3Pipeline):
+        if alias in pipeline.step_defs:
+            return pipeline.step_defs[alias]
+    raise KeyError(f"no official pipeline has a step {alias!r}")
 
 
 def _set(step: Any, name: str, value: Any) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from jwgpu.errors import NotYetError, ReferenceFileError
 from jwgpu.kernels.irs2.layout import IMAGE_TIME, LINES
 from jwgpu.models.stripes import StripedReadout
-from jwgpu.references import trees, types
+from jwgpu.references import geometry, photometry, trees, types
 from jwgpu.references.cut import cut_to_exposure
 from jwgpu.references.exposure import Exposure, Region
 from jwgpu.references.flags import translate_flags
@@ -365,6 +365,10 @@ _DECODERS: Mapping[str, Callable[[Decoding], types.Reference]] = {
     "refpix": _refpix,
     "sirskernel": _sirskernel,
     "emicorr": trees.emicorr,
+    "distortion": geometry.distortion,
+    "filteroffset": geometry.filteroffset,
+    "photom": photometry.photom,
+    "area": photometry.area,
     "trapdensity": _trapdensity,
     "trappars": _trappars,
     "persat": _persat,

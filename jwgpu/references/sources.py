@@ -34,6 +34,9 @@ class Source(Protocol):
     def entry(self, *names: str) -> Array | None:
         """Return an array of an ASDF tree by the names on the way there; None if there is none."""
 
+    def node(self, *names: str) -> Any:
+        """Return what an ASDF tree holds, as it is there; None if there is none."""
+
 
 class FitsSource:
     """A reference in a FITS file."""
@@ -62,6 +65,8 @@ class FitsSource:
         del names
         return None
 
+    node = entry
+
 
 class ModelSource:
     """A reference in an open data model, which has translated its flags already."""
@@ -79,6 +84,10 @@ class ModelSource:
         "IRS2": "irs2_table",
         "TRAPPARS": "trappars_table",
         "DQ": "dq_table",
+        "PHOTOM": "phot_table",
+        "TIMECOEFF_LINEAR": "timecoeff_linear",
+        "TIMECOEFF_EXPONENTIAL": "timecoeff_exponential",
+        "TIMECOEFF_POWERLAW": "timecoeff_powerlaw",
     }
 
     def __init__(self, model: Any, path: str | None = None) -> None:
@@ -110,12 +119,17 @@ class ModelSource:
 
     def entry(self, *names: str) -> Array | None:
         """Copy an array of the tree."""
+        found = self.node(*names)
+        return None if found is None else np.array(found)
+
+    def node(self, *names: str) -> Any:
+        """Return what the tree holds."""
         found = self._model.instance
         for name in names:
             if not isinstance(found, Mapping) or name not in found:
                 return None
             found = found[name]
-        return np.array(found)
+        return found
 
     def _get(self, name: str, places: Mapping[str, str] = _ATTRIBUTES) -> Any:
         attribute = places.get(name)

@@ -276,3 +276,67 @@ class TrapParametersReference(Reference):
     """
 
     rows: Any
+
+
+@dataclass
+class DistortionReference(Reference):
+    """Geometry of a detector.
+
+    Parameters
+    ----------
+    transform : astropy.modeling.Model
+        Pixel of the full detector, from (0, 0), to (V2, V3) in arcsec. Never change it: copy it.
+    bounding_box : tuple, optional
+        Where the transform holds, ((x, x), (y, y)) in pixels.
+    """
+
+    transform: Any
+    bounding_box: Any = None
+
+
+@dataclass
+class FilterOffsetReference(Reference):
+    """Shifts of the image by filters.
+
+    ``rows`` are mappings with ``filter``, ``pupil``, ``column_offset`` and ``row_offset`` (pixels).
+    """
+
+    rows: Any
+
+
+@dataclass
+class PhotomReference(Reference):
+    """Conversion from count rates to surface brightness, for images.
+
+    Parameters
+    ----------
+    table : mapping of str to array, (rows,)
+        Columns by lower-case name: ``photmjsr`` in MJy/sr per DN/s, ``uncertainty``, and what the
+        rows are chosen by, such as ``filter``, ``pupil`` and ``subarray``.
+    changes : mapping of str to mapping
+        How the throughput changes over time: ``linear``, ``exponential``, ``powerlaw`` to columns
+        that have the same rows.
+    area_sr, area_arcsec2 : float, optional
+        Average area of a pixel (keywords PIXAR_SR and PIXAR_A2).
+    """
+
+    table: Mapping[str, Any]
+    changes: Mapping[str, Mapping[str, Any]]
+    area_sr: float | None = None
+    area_arcsec2: float | None = None
+
+
+@dataclass
+class AreaReference(Reference):
+    """Area of each pixel relative to the average.
+
+    Parameters
+    ----------
+    data : array, (y, x) float32
+    area_sr, area_arcsec2 : float, optional
+        The average (keywords PIXAR_SR and PIXAR_A2).
+    """
+
+    data: Array
+    area_sr: float | None = None
+    area_arcsec2: float | None = None

@@ -1,4 +1,4 @@
-"""Divide by the flat field: of the guider, so far."""
+"""Divide by the flat field: the response of each pixel to even light."""
 
 from __future__ import annotations
 
@@ -9,19 +9,26 @@ from typing import Any
 from jwgpu.backends import namespace_of
 from jwgpu.errors import NotYetError
 from jwgpu.models import guider
+from jwgpu.models.fits_arrays import FitsFile
 from jwgpu.models.flags import DO_NOT_USE, NO_FLAT_FIELD
 from jwgpu.models.guider import GuiderRates
+from jwgpu.models.images import Image, mark_invalid
 from jwgpu.references.types import FlatReference
 from jwgpu.steps import provenance
-from jwgpu.steps.base import PIXELS, CalibrationStep, SkipStep, param
+from jwgpu.steps.base import PIXELS, SkipStep, param
+from jwgpu.steps.image_step import ImageStep
 
 log = logging.getLogger(__name__)
 
 #: References that only NIRSpec's spectra have; products of others say so.
 _OF_NIRSPEC = ("fflat", "sflat", "dflat")
 
+_SPECTRA_OF_NIRSPEC = frozenset(
+    {"NRS_AUTOWAVE", "NRS_BRIGHTOBJ", "NRS_FIXEDSLIT", "NRS_IFU", "NRS_LAMP", "NRS_MSASPEC"}
+)
 
-class FlatFieldStep(CalibrationStep):
+
+class FlatFieldStep(ImageStep):
     """Divide count rates by the response of each pixel."""
 
     class_alias = "flat_field"
@@ -31,22 +38,29 @@ class FlatFieldStep(CalibrationStep):
     user_supplied_flat: str | None = param(None, help="Flat field to use instead of the reference")
     inverse: bool = param(False, help="Multiply instead of dividing")
 
-    def open(self, source: Any) -> GuiderRates:
-        """Open a file, or wrap an official data model, as count rates of the guider."""
-        return guider.open_rates(source)
+    def open(self, source: Any) -> Any:
+        """Open a file, or wrap an official data model: an image, or count rates of the guider."""
+        if isinstance(source, (str, Path)):
+            with FitsFile(source) as file:
+                is_guider = file.primary.get("EXP_TYPE") in guider.GUIDER_TYPES
+        else:
+            is_guider = guider.is_guider(source.meta)
+        return guider.open_rates(source) if is_guider else super().open(source)
 
     def as_model(self, exposure: Any) -> Any:
         """Return the exposure as an official data model."""
-        return guider.model_of(exposure)
+        is_image = isinstance(exposure, Image)
+        return super().as_model(exposure) if is_image else guider.model_of(exposure)
 
     def applies_to(self, exposure: Any) -> None:
-        """Raise `NotYetError` for exposures that are not the guider's own."""
-        if not guider.is_guider(exposure.meta):
+        """Raise `NotYetError` for spectra of NIRSpec, `SkipStep` where there are no rates."""
+        kind = exposure.meta.exposure.type
+        if kind in _SPECTRA_OF_NIRSPEC:
             raise NotYetError(
-                f"flat_field: jwgpu divides guide star exposures only, not yet "
-                f"{exposure.meta.exposure.type}: run this step with the official package"
+                f"{exposure.meta.filename}: flat_field does not know spectra of NIRSpec ({kind}) "
+                "yet: run this step with the official package"
             )
-        if not isinstance(exposure, GuiderRates):
+        if not isinstance(exposure, (GuiderRates, Image)):
             raise SkipStep("guider_cds has made no count rates")
 
     def get_ref_override(self, reference_file_type: str) -> Any:
@@ -55,32 +69,62 @@ class FlatFieldStep(CalibrationStep):
             return str(self.make_input_path(Path(self.user_supplied_flat)))
         return super().get_ref_override(reference_file_type)
 
-    def correct(self, rates: GuiderRates, flat: FlatReference | None) -> None:
-        """Divide the rates; pixels without a response keep theirs, and are flagged.
+    def correct(self, exposure: Image | GuiderRates, flat: FlatReference | None) -> None:
+        """Divide; pixels without a response keep their value, and are flagged.
 
         Parameters
         ----------
-        rates : GuiderRates
+        exposure : Image or GuiderRates
             All arrays are changed.
         flat : FlatReference, optional
             Relative response.
+
+        Raises
+        ------
+        SkipStep
+            If there is no reference, or one that is too small.
         """
         if self.user_supplied_flat is None:
             for reftype in _OF_NIRSPEC:
-                provenance.record_reference(rates.meta, reftype, "N/A")
+                provenance.record_reference(exposure.meta, reftype, "N/A")
         if flat is None:
             raise SkipStep("there is no FLAT reference")
-        if flat.data.shape[0] < rates.data.shape[-2]:
+        n_y, n_x = exposure.data.shape[-2:]
+        if flat.data.shape[0] < n_y or flat.data.shape[1] < n_x:
             log.warning("flat_field: %s is smaller than the exposure", flat.path)
             raise SkipStep("the FLAT reference is smaller than the exposure")
-        xp = namespace_of(rates.data, flat.data)
-        is_missing = xp.isnan(flat.data) | (flat.data == 0) | ((flat.dq & NO_FLAT_FIELD) != 0)
-        lacks_value = xp.isnan(flat.data) | (flat.data == 0)
-        flags = flat.dq | xp.asarray(is_missing, dtype=flat.dq.dtype) * DO_NOT_USE
-        flags = flags | xp.asarray(lacks_value, dtype=flat.dq.dtype) * NO_FLAT_FIELD
-        is_bad = (flags & DO_NOT_USE) != 0
-        response = xp.where(is_bad, xp.ones_like(flat.data), flat.data)
-        errors = xp.zeros_like(flat.data) if flat.err is None else flat.err
+        response, errors, flags = _response(flat)
+        if isinstance(exposure, Image):
+            self._correct_image(exposure, response, errors)
+        else:
+            self._correct_guider(exposure, response, errors)
+        exposure.dq = exposure.dq | flags
+        if isinstance(exposure, Image):
+            mark_invalid(exposure)
+        else:
+            _mark_invalid_rates(exposure)
+
+    def _correct_image(self, image: Image, response: Any, errors: Any) -> None:
+        """Divide signal and variances, and add them up to the error."""
+        xp = namespace_of(image.data, response)
+        squared = response * response
+        if self.inverse:
+            image.data *= response
+            image.var_flat = xp.zeros_like(image.data)
+            image.var_poisson *= squared
+            image.var_rnoise *= squared
+            variance = image.var_poisson + image.var_rnoise
+        else:
+            image.data /= response
+            image.var_flat = image.data**2 / squared * errors**2
+            image.var_poisson /= squared
+            image.var_rnoise /= squared
+            variance = image.var_poisson + image.var_rnoise + image.var_flat
+        image.err = xp.sqrt(variance)
+
+    def _correct_guider(self, rates: GuiderRates, response: Any, errors: Any) -> None:
+        """Divide the signal; its error has no parts by photons and by reading."""
+        xp = namespace_of(rates.data, response)
         if self.inverse:
             rates.data *= response
             rates.var_flat = xp.zeros_like(rates.data)
@@ -88,8 +132,26 @@ class FlatFieldStep(CalibrationStep):
             rates.data /= response
             rates.var_flat = rates.data**2 / response**2 * errors**2
             rates.err = xp.sqrt(rates.err**2 + rates.var_flat)
-        rates.dq = rates.dq | flags
-        # The flags are of pixels, not of samples: as officially, they make no sample NaN.
-        is_nan = xp.isnan(rates.data) | xp.isnan(rates.err) | xp.isnan(rates.var_flat)
-        for array in (rates.data, rates.err, rates.var_flat):
-            array[is_nan] = xp.nan
+
+
+def _response(flat: FlatReference) -> tuple[Any, Any, Any]:
+    """Return response, its error and the flags; where there is no response, 1."""
+    xp = namespace_of(flat.data)
+    lacks_value = xp.isnan(flat.data) | (flat.data == 0)
+    is_missing = lacks_value | ((flat.dq & NO_FLAT_FIELD) != 0)
+    flags = flat.dq | xp.asarray(is_missing, dtype=flat.dq.dtype) * DO_NOT_USE
+    flags = flags | xp.asarray(lacks_value, dtype=flat.dq.dtype) * NO_FLAT_FIELD
+    response = xp.where((flags & DO_NOT_USE) != 0, xp.ones_like(flat.data), flat.data)
+    errors = xp.zeros_like(flat.data) if flat.err is None else flat.err
+    return response, errors, flags
+
+
+def _mark_invalid_rates(rates: GuiderRates) -> None:
+    """Make NaN in all arrays what is NaN in one.
+
+    The guider's flags are of pixels, not of samples: as officially, they make no sample NaN.
+    """
+    xp = namespace_of(rates.data)
+    is_nan = xp.isnan(rates.data) | xp.isnan(rates.err) | xp.isnan(rates.var_flat)
+    for array in (rates.data, rates.err, rates.var_flat):
+        array[is_nan] = xp.nan

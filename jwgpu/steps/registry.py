@@ -146,12 +146,22 @@ STEPS: tuple[Entry, ...] = (
     Entry(
         "flat_field",
         "jwgpu.steps.flat_field:FlatFieldStep",
-        "the guider: divide by the flat field",
+        "divide by the flat field: images, and the guider's exposures",
     ),
     Entry(
         "charge_migration",
         "jwgpu.steps.charge_migration:ChargeMigrationStep",
         "flag groups whose charge spills over",
+    ),
+    Entry(
+        "assign_wcs",
+        "jwgpu.steps.assign_wcs:AssignWcsStep",
+        "images: the geometry on the sky",
+    ),
+    Entry(
+        "photom",
+        "jwgpu.steps.photom:PhotomStep",
+        "images: from count rates to surface brightness",
     ),
     Entry(
         "badpix_selfcal",

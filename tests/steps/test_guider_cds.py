@@ -184,6 +184,7 @@ def test_bad_input_is_refused(datasets: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"metadata cannot be read|integrations, rows"):
         guider.open_rates(str(data.exposure))
     image = datamodels.CubeModel(data=np.ones((1, 4, 4), np.float32))
-    image.meta.exposure.type = "NRC_IMAGE"
-    with pytest.raises(NotYetError, match="NRC_IMAGE"):
+    image.meta.instrument.name = "NIRSPEC"
+    image.meta.exposure.type = "NRS_BRIGHTOBJ"
+    with pytest.raises(NotYetError, match="NRS_BRIGHTOBJ"):
         run(FlatFieldStep, image, data.references)

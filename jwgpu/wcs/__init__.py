@@ -1,0 +1,1 @@
+"""Instrument geometry: from detector pixels to the sky, on gwcs."""
