@@ -18,9 +18,7 @@ GPUS = ["emulated", "cuda"]
 
 #: Kernels that only the CPU has so far; the list must shrink to nothing.
 MISSING = {
-    "emi",
     "flicker_noise",
-    "irs2",
 }
 
 

@@ -17,33 +17,19 @@ import numpy as np
 import scipy.fft
 
 from jwgpu.kernels.compiled import compiled, over_rows
+from jwgpu.kernels.irs2 import tables
 from jwgpu.kernels.irs2.layout import (
     IMAGE_TIME,
     LINE_TIME,
     LINES,
     OUTPUTS,
-    REFERENCE_RUN,
-    SCIENCE_RUN,
-    VISIT_TIME,
-    VISITS,
     InterleavedLayout,
 )
 from jwgpu.kernels.irs2.saturation_cpu import flag_saturation
+from jwgpu.kernels.irs2.tables import BORDER, REACH, ROUNDS
+from jwgpu.kernels.lanes import LANES, sum_of_lanes
 
 __all__ = ["flag_saturation", "mean_image", "pair_statistics", "subtract_reference"]
-
-#: Lines at either end of the image that a straight line is fitted to.
-BORDER = 4
-#: The window of the interpolation reaches so far to either side.
-REACH = 15
-#: Rounds of low-pass filtering.
-ROUNDS = 3
-#: Reference pixels of a visit begin at this time of it; they are stretched from two times earlier.
-FIRST_TIME = SCIENCE_RUN // 2 + 1
-#: The low-pass filter: frequencies of full and of falling transmission. The image's lines are
-#: repeated in time, and so is the pass band: it is there at the highest frequencies, too.
-FALLING = 110_000 // VISIT_TIME
-FULL = (LINE_TIME // VISIT_TIME) * LINES // 2 - FALLING // 2
 
 
 @compiled
@@ -62,25 +48,29 @@ def mean_rows(first: int, stop: int, images: Any, mean: Any) -> None:
 @compiled
 def describe_pairs(first: int, stop: int, images: Any, rows: Any, result: Any) -> None:
     """Fill ``result[first:stop]``; see `pair_statistics`."""
+    lanes, other_lanes = np.zeros(LANES, np.float64), np.zeros(LANES, np.float64)
+    width = images.shape[2]
+    n = images.shape[0] * width
     for pair in range(first, stop):
         y = rows[pair]
-        differences = 0.0
-        total = 0.0
         for i in range(images.shape[0]):
-            for x in range(images.shape[2]):
-                a, b = images[i, y, x], images[i, y + 1, x]
-                differences += abs(b - a)
-                total += np.float64(a) + np.float64(b)
-        n = images.shape[0] * images.shape[2]
-        mean = total / (2 * n)
-        squares = 0.0
+            for start in range(0, width, LANES):
+                for lane in range(min(LANES, width - start)):
+                    a, b = images[i, y, start + lane], images[i, y + 1, start + lane]
+                    lanes[lane] += abs(b - a)
+                    other_lanes[lane] += np.float64(a) + np.float64(b)
+        result[pair, 0] = sum_of_lanes(lanes) / n
+        mean = sum_of_lanes(other_lanes) / (2 * n)
         for i in range(images.shape[0]):
-            for x in range(images.shape[2]):
-                a, b = images[i, y, x] - mean, images[i, y + 1, x] - mean
-                squares += a * a + b * b
-        result[pair, 0] = differences / n
+            for start in range(0, width, LANES):
+                for lane in range(min(LANES, width - start)):
+                    low, high = (
+                        images[i, y, start + lane] - mean,
+                        images[i, y + 1, start + lane] - mean,
+                    )
+                    lanes[lane] += low * low + high * high
         result[pair, 1] = mean
-        result[pair, 2] = np.sqrt(squares / (2 * n))
+        result[pair, 2] = np.sqrt(sum_of_lanes(lanes) / (2 * n))
 
 
 def fit_drift(image: Any, offset: Any, row_at: Any, is_reversed: bool) -> tuple[Any, Any]:
@@ -228,19 +218,13 @@ class _Tables:
     """What is the same for all images: times of interest, twiddle factors, window, filter."""
 
     def __init__(self) -> None:
-        visits = np.arange(VISITS)[:, None] * VISIT_TIME + FIRST_TIME
         self.every_time = np.arange(LINE_TIME)
-        self.reference_times = (visits + np.arange(REFERENCE_RUN)).reshape(-1)
-        # Of r0 r1 r2 r3 come r0 r2 r0 r2 r1 r3 r1 r3, from two times earlier on.
-        self.stretched_times = (visits - 2 + np.arange(2 * REFERENCE_RUN)).reshape(-1)
-        order = np.array([0, 2, 0, 2, 1, 3, 1, 3])
-        self.stretched_rows = (np.arange(VISITS)[:, None] * REFERENCE_RUN + order).reshape(-1)
+        self.reference_times = tables.reference_times()
+        self.stretched_times, self.stretched_rows = tables.stretched()
         turns = np.outer(self.every_time, np.arange(LINES // 2 + 1)) / IMAGE_TIME
         self.twiddle = np.exp(-2j * np.pi * turns).astype(np.complex64)
-        # Single precision first: the official window is made so.
-        steps = np.arange(1, 2 * REACH + 2, dtype=np.float32) / np.float32(32.0)
-        self.window = np.sin(steps * np.float32(np.pi)).astype(np.float64)
-        self.transmission = _transmission()
+        self.window = tables.window()
+        self.transmission = tables.in_lines(tables.transmission())
 
 
 @cache
@@ -300,7 +284,7 @@ def _correct(
     scratch: _Scratch,
 ) -> None:
     """Correct one image."""
-    tables = _tables()
+    known = _tables()
     turned = bool(layout.is_reversed)
     places: Any = []
     for row_at in layout.row_at:
@@ -312,11 +296,11 @@ def _correct(
     wanted = np.flatnonzero(layout.is_science_time | (keep_reference & (layout.row_at[1] >= 0)))
     spectrum = scratch.spectrum
     for k in range(1, OUTPUTS):
-        values = scratch.series[: tables.reference_times.size]
-        lay_out_in_time(values, tables.reference_times, *places[k])
+        values = scratch.series[: known.reference_times.size]
+        lay_out_in_time(values, known.reference_times, *places[k])
         rows = scipy.fft.rfft(values, axis=1)
         spectrum[...] = 0
-        spread(spectrum, rows, tables.stretched_rows, tables.stretched_times, tables.twiddle)
+        spread(spectrum, rows, known.stretched_rows, known.stretched_times, known.twiddle)
         spectrum = scipy.fft.fft(spectrum, axis=0, overwrite_x=True)
         combine(spectrum, beta[k - 1], of_output, alpha[k - 1])
         correction = _times_of(spectrum, wanted, scratch)
@@ -325,21 +309,21 @@ def _correct(
 
 def _spectrum_of_output(place: Any, layout: InterleavedLayout, scratch: _Scratch) -> Any:
     """Make the reference output gapless, in ``scratch.filled``, and return its spectrum."""
-    tables, steady = _tables(), scratch.steady
-    lay_out_in_time(scratch.series, tables.every_time, *place)
-    interpolate_zeros(scratch.series, layout.row_at[0], tables.window, scratch.filled)
+    known, steady = _tables(), scratch.steady
+    lay_out_in_time(scratch.series, known.every_time, *place)
+    interpolate_zeros(scratch.series, layout.row_at[0], known.window, scratch.filled)
     rows = scipy.fft.rfft(scratch.filled, axis=1)
-    spread(steady, rows, tables.every_time, tables.every_time, tables.twiddle)
+    spread(steady, rows, known.every_time, known.every_time, known.twiddle)
     gaps = np.flatnonzero(~layout.is_science_time)
     for _ in range(ROUNDS):
         np.copyto(scratch.spectrum, steady)
         spectrum = scipy.fft.fft(scratch.spectrum, axis=0, overwrite_x=True)
-        spectrum *= tables.transmission
+        spectrum *= known.transmission
         filtered = _times_of(spectrum, gaps, scratch)
         scratch.filled[gaps] = filtered
         # Only the gaps have changed.
         rows = scipy.fft.rfft(filtered, axis=1)
-        spread(steady, rows, np.arange(gaps.size), gaps, tables.twiddle)
+        spread(steady, rows, np.arange(gaps.size), gaps, known.twiddle)
     return scipy.fft.fft(steady, axis=0, overwrite_x=True)
 
 
@@ -349,15 +333,3 @@ def _times_of(spectrum: Any, times: Any, scratch: _Scratch) -> Any:
     rows = scratch.rows[: times.size]
     collect(rows, back, times, _tables().twiddle)
     return scipy.fft.irfft(rows, LINES, axis=1, overwrite_x=True)
-
-
-def _transmission() -> Any:
-    """Return the low-pass filter, float32, in the order of the spectra: (712, 1025)."""
-    falling = (np.cos(np.arange(FALLING) * (np.pi / FALLING)) + 1.0) / 2.0
-    edge = np.concatenate([np.ones(FULL), falling])
-    result = np.zeros(IMAGE_TIME, np.float32)
-    half, place = IMAGE_TIME // 2, np.arange(edge.size)
-    for passed in (place, -place, half + 1 + place, half - 1 - place):
-        result[passed] = edge
-    result[half] = 1.0
-    return result.reshape(LINE_TIME, LINES)[:, : LINES // 2 + 1].copy()

@@ -1,8 +1,8 @@
 // Saturation flags. A pixel's onset is its first saturated group; see the body for the CPU.
 // Threads take one pixel (along x) of one integration (along y).
 #include "flags.cuh"
+#include "onset.cuh"
 
-constexpr unsigned int NEVER = 65535;
 constexpr float UNREACHABLE = 65536.0f;  // DN: one more than the 16-bit converter can give
 constexpr int NO_GROUP = -1;
 constexpr int AT_ONCE = 4;  // samples that are on their way at the same time
@@ -64,19 +64,6 @@ extern "C" __global__ void take_flagged(
     if (pixel >= n_pixels) return;
     const long long at = ((long long)blockIdx.y * n_groups + group) * n_pixels + pixel;
     onset[(long long)blockIdx.y * n_pixels + pixel] = groupdq[at] & SATURATED ? 0 : NEVER;
-}
-
-// The earliest onset within `grow` pixels of a pixel.
-__device__ unsigned int grow_onset(
-    const unsigned short* onset, int pixel, int n_y, int n_x, int grow)
-{
-    const int y = pixel / n_x;
-    const int x = pixel % n_x;
-    unsigned int earliest = NEVER;
-    for (int near = max(y - grow, 0); near <= min(y + grow, n_y - 1); ++near)
-        for (int beside = max(x - grow, 0); beside <= min(x + grow, n_x - 1); ++beside)
-            earliest = min(earliest, (unsigned int)onset[(long long)near * n_x + beside]);
-    return earliest;
 }
 
 // Flag groups from the grown onset on, between two groups; keep the grown onset if asked to.
@@ -147,17 +134,6 @@ extern "C" __global__ void flag_partial(
             if (group != NEVER)
                 groupdq[plane * n_groups + (long long)group * n_pixels + pixel] |= DO_NOT_USE;
         }
-}
-
-// Tell whether the second group, before a saturated third one, may hide a saturated frame.
-__device__ bool hides_saturation(
-    float value_1, float value_2, float threshold, float bias, int frames)
-{
-    const double foretold =
-        (double)(value_1 - bias) / ((frames + 1) / 2.0) * (3 * frames) + (double)bias;
-    const float step = value_2 - value_1;
-    const float room = (threshold - value_1) / (float)frames;
-    return foretold < (double)threshold && step > room;
 }
 
 // Flag second groups that hide a saturated frame.
