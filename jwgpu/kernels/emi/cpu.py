@@ -19,7 +19,7 @@ __all__ = [
 ]
 
 #: Blocks of rows that are summed apart: fixed, so that the sums do not depend on the threads.
-_BLOCKS = 32
+BLOCKS = 32
 
 
 @compiled
@@ -70,7 +70,7 @@ def sum_blocks(
     bins = np.empty(quarter, np.int32)
     weight = np.empty(width, np.float32)
     for block in range(first, stop):
-        for y in range(height * block // _BLOCKS, height * (block + 1) // _BLOCKS):
+        for y in range(height * block // BLOCKS, height * (block + 1) // BLOCKS):
             for k in range(quarter):
                 phase = (y * row_clocks + k * samples_a_pixel) / period
                 bins[k] = int((phase - np.floor(phase)) * n_bins)
@@ -130,10 +130,10 @@ def sum_by_phase(
     scatter = np.empty((ints, height, width), np.float32)
     over_rows(scatter_rows, height, data, scatter)
     limit = float(2 * np.median(scatter))
-    sums = np.zeros((_BLOCKS, ints, groups, n_bins))
-    counts = np.zeros((_BLOCKS, ints, n_bins))
+    sums = np.zeros((BLOCKS, ints, groups, n_bins))
+    counts = np.zeros((BLOCKS, ints, n_bins))
     over_rows(
-        sum_blocks, _BLOCKS, data, pixeldq, scatter, limit, int(clock.row_clocks),
+        sum_blocks, BLOCKS, data, pixeldq, scatter, limit, int(clock.row_clocks),
         int(clock.samples), period, sums, counts,
     )  # fmt: skip
     by_group = sums.sum(axis=0)

@@ -11,7 +11,7 @@ from jwgpu.kernels.emi.clock import Clock
 
 #: Cycles by which a reference pixel at the end of a row is read later, as the official package
 #: counts them: the 3 cycles, and 2**32 more by a slip (its phase means nothing).
-_REFERENCE_DELAY = 3 + 2**32
+REFERENCE_DELAY = 3 + 2**32
 
 #: Columns that are turned at a time, so that their samples lie one after the other.
 _TILE = 16
@@ -196,7 +196,7 @@ def fold_residuals(
 ) -> Any:
     """See :func:`jwgpu.kernels.emi.fold_residuals`."""
     ints, groups, height, width = data.shape
-    delay = _REFERENCE_DELAY if last_column_is_reference else 0
+    delay = REFERENCE_DELAY if last_column_is_reference else 0
     residuals = np.empty((groups, height, width // 4), np.float32)
     medians = np.zeros(groups, np.float32)
     places = np.zeros((ints, groups, n_bins), np.int64)
@@ -256,7 +256,7 @@ def subtract_table(
     data: Any, clock: Clock, period: float, table: Any, last_column_is_reference: bool
 ) -> None:
     """See :func:`jwgpu.kernels.emi.subtract_table`."""
-    delay = _REFERENCE_DELAY if last_column_is_reference else 0
+    delay = REFERENCE_DELAY if last_column_is_reference else 0
     over_rows(
         subtract_table_rows, data.shape[2], data, clock.integration_clocks, clock.frame_clocks,
         int(clock.row_clocks), int(clock.samples), delay, period, table,
