@@ -20,6 +20,48 @@ _INTEGER: Final = np.int32(0)
 
 
 @compiled
+def mirror_rows(image: Any, y: int, zero: Any, mirrored: Any) -> None:
+    """Add up the rows that lie as far above as below row ``y``, (margin + 1, x + margins)."""
+    margin = mirrored.shape[0] - 1
+    middle = image[y + margin]
+    for x in range(middle.size):
+        mirrored[0, x] = zero + middle[x]
+    for distance in range(1, margin + 1):
+        above, below = image[y + margin - distance], image[y + margin + distance]
+        both = mirrored[distance]
+        for x in range(both.size):
+            both[x] = (zero + above[x]) + below[x]
+
+
+@compiled
+def add_rows(rows: Any, which: Any, sums: Any) -> None:
+    """Set `sums` to the sum of some rows, two by two, in passes of up to four."""
+    n = which.size
+    a, b = rows[which[0]], rows[which[min(1, n - 1)]]
+    c, d = rows[which[min(2, n - 1)]], rows[which[min(3, n - 1)]]
+    if n == 1:
+        for x in range(sums.size):
+            sums[x] = a[x]
+    elif n == 2:
+        for x in range(sums.size):
+            sums[x] = a[x] + b[x]
+    elif n == 3:
+        for x in range(sums.size):
+            sums[x] = (a[x] + b[x]) + c[x]
+    else:
+        for x in range(sums.size):
+            sums[x] = (a[x] + b[x]) + (c[x] + d[x])
+    for k in range(4, n - 1, 2):
+        a, b = rows[which[k]], rows[which[k + 1]]
+        for x in range(sums.size):
+            sums[x] += a[x] + b[x]
+    if n > 4 and n % 2:
+        a = rows[which[n - 1]]
+        for x in range(sums.size):
+            sums[x] += a[x]
+
+
+@compiled
 def add_ring(
     image: Any, y: int, ring: Any, zero: Any, mirrored: Any, column: Any, sums: Any
 ) -> None:
@@ -38,36 +80,24 @@ def add_ring(
         Overwritten.
     sums : array, (x,)
     """
-    margin, n_columns, width = mirrored.shape[0] - 1, sums.size, column.size
-    for distance in range(margin + 1):
-        above, below, both = (
-            image[y + margin - distance],
-            image[y + margin + distance],
-            mirrored[distance],
-        )
-        for x in range(width):
-            both[x] = zero + above[x]
-            if distance:
-                both[x] += below[x]
+    margin, n_columns = mirrored.shape[0] - 1, sums.size
+    mirror_rows(image, y, zero, mirrored)
     for x in range(n_columns):
         sums[x] = zero
     first = 0
     while first < ring.shape[0]:
-        aside = ring[first, 0]
-        for x in range(width):
-            column[x] = zero
-        while first < ring.shape[0] and ring[first, 0] == aside:
-            both = mirrored[ring[first, 1]]
-            for x in range(width):
-                column[x] += both[x]
-            first += 1
+        aside, stop = ring[first, 0], first
+        while stop < ring.shape[0] and ring[stop, 0] == aside:
+            stop += 1
+        add_rows(mirrored, ring[first:stop, 1], column)
         left, right = column[margin - aside :], column[margin + aside :]
         if aside:
             for x in range(n_columns):
                 sums[x] += left[x] + right[x]
         else:
             for x in range(n_columns):
-                sums[x] += left[x]
+                sums[x] = left[x]
+        first = stop
 
 
 @compiled

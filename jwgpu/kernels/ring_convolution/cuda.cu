@@ -1,7 +1,15 @@
 // Smoothing with a ring: a thread takes one pixel.
 
-// The sum of what lies on the ring around a pixel: rows above and below first, then columns, as the
-// rows are added on the CPU. Sample points at the pixel.
+// The sum of two samples as far above as below one, or of the one alone.
+template <typename Sum, typename Sample>
+__device__ Sum mirrored(const Sample* sample, const long long width, const int distance)
+{
+    if (distance == 0) return (Sum)*sample;
+    return (Sum)sample[-distance * width] + (Sum)sample[distance * width];
+}
+
+// The sum of what lies on the ring around a pixel, to which sample points: rows first, two by two,
+// then columns, as the CPU adds them.
 template <typename Sum, typename Sample>
 __device__ Sum add_ring(const Sample* sample, const long long width, const int* ring, const int n)
 {
@@ -9,17 +17,18 @@ __device__ Sum add_ring(const Sample* sample, const long long width, const int* 
     for (int first = 0; first < n;) {
         const int aside = ring[2 * first];
         Sum left = 0, right = 0;
-        for (; first < n && ring[2 * first] == aside; ++first) {
+        while (first < n && ring[2 * first] == aside) {
             const int distance = ring[2 * first + 1];
-            const Sample* above = sample - distance * width;
-            const Sample* below = sample + distance * width;
-            if (distance) {
-                left += (Sum)above[-aside] + (Sum)below[-aside];
-                right += (Sum)above[aside] + (Sum)below[aside];
-            } else {
-                left += (Sum)sample[-aside];
-                right += (Sum)sample[aside];
+            Sum on_left = mirrored<Sum>(sample - aside, width, distance);
+            Sum on_right = mirrored<Sum>(sample + aside, width, distance);
+            ++first;
+            if (first < n && ring[2 * first] == aside) {
+                on_left += mirrored<Sum>(sample - aside, width, ring[2 * first + 1]);
+                on_right += mirrored<Sum>(sample + aside, width, ring[2 * first + 1]);
+                ++first;
             }
+            left += on_left;
+            right += on_right;
         }
         sum += aside ? left + right : left;
     }
