@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from likelihood import FRAME, exposure, read_times, use_plain_powers
+from likelihood import FRAME, exposure, read_times, use_our_powers
 from stcal.ramp_fitting import likely_fit
 from stcal.ramp_fitting.ramp_fit_class import RampData
 from stdatamodels.jwst.datamodels import dqflags
@@ -73,8 +73,8 @@ def assert_same(mine: tuple[Any, ...], theirs: tuple[Any, Any, Any]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _plain_powers(monkeypatch):
-    use_plain_powers(monkeypatch)
+def _our_powers(monkeypatch):
+    use_our_powers(monkeypatch)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_large_noise_does_not_overflow(device):
 )
 def test_any_exposure_equals_official(shape, frames, flagged, seed):
     with pytest.MonkeyPatch.context() as patch:
-        use_plain_powers(patch)
+        use_our_powers(patch)
         arrays = exposure(shape, seed, frames=frames, flagged=flagged, hits=0.2)
         times = read_times(shape[1], frames)
         mine = fit(get_device("cpu"), arrays, times)

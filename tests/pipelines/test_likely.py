@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from against_official import assert_same_files, calibrate, product
-from likelihood import use_plain_powers
+from likelihood import use_our_powers
 from products import assert_same_product
 from stdatamodels.jwst import datamodels
 
@@ -37,8 +37,8 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 
 @pytest.fixture(autouse=True)
-def _plain_powers(monkeypatch):
-    use_plain_powers(monkeypatch)
+def _our_powers(monkeypatch):
+    use_our_powers(monkeypatch)
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -15,7 +15,7 @@ from fitted_ramps import (
     references,
 )
 from jwst.ramp_fitting import RampFitStep as OfficialRampFit
-from likelihood import use_plain_powers
+from likelihood import use_our_powers
 from stdatamodels.jwst import datamodels
 
 from jwgpu.errors import InputError
@@ -23,8 +23,8 @@ from jwgpu.models.flags import JUMP_DET, SATURATED
 
 
 @pytest.fixture(autouse=True)
-def _plain_powers(monkeypatch):
-    use_plain_powers(monkeypatch)
+def _our_powers(monkeypatch):
+    use_our_powers(monkeypatch)
 
 
 @pytest.mark.parametrize("facts", [{}, {"nframes": 4}, {"drop_frames1": 2, "groupgap": 0}], ids=str)

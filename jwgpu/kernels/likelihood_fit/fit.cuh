@@ -3,6 +3,7 @@
 // Equations: Brandt 2024, PASP 136, 045004 (paper 1), section 4; 045005 (paper 2), section 3.
 #pragma once
 #include "ramp.cuh"
+#include "root.cuh"
 
 constexpr int ROWS_TO_RESCALE = 10;
 
@@ -40,7 +41,7 @@ __device__ inline void rescale_covariance(const Readout& readout, Ramp& ramp)
         const double a = variance(ramp, readout, i - 1), b = covariance(ramp, readout, i - 2);
         double next = a / scale * head - b * b / (scale * scale) * before;
         if (i % ROWS_TO_RESCALE == 0 || i == ramp.n) {
-            const double root = pow(next, 1.0 / i);
+            const double root = power_of(next, 1.0 / i);
             scale *= root;
             head /= next / root;
             next = 1.0;

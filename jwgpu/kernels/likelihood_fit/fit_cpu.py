@@ -44,9 +44,8 @@ from jwgpu.kernels.likelihood_fit.readout import (
     NEXT_READ,
     Readout,
 )
-from jwgpu.kernels.ramp_fit.parts_cpu import (
-    part,
-)
+from jwgpu.kernels.likelihood_fit.root_cpu import find_roots
+from jwgpu.kernels.ramp_fit.parts_cpu import part
 
 #: Rows after which the running determinant is brought back to 1, against overflow.
 _ROWS_TO_RESCALE = 10
@@ -78,7 +77,7 @@ def rescale_covariance(ramps: Numbers, width: int, work: Numbers) -> None:
 
     The scale is the n-th root of the determinant, found row by row; HEAD is overwritten.
     """
-    used, scale = ramps.rows[USED], work.lanes[SCALE]
+    used, scale, root = ramps.rows[USED], work.lanes[SCALE], work.lanes[JOINT]
     alpha, beta, head = work.rows[ALPHA], work.rows[BETA], work.rows[HEAD]
     n = used.shape[0]
     for x in range(width):
@@ -96,11 +95,10 @@ def rescale_covariance(ramps: Numbers, width: int, work: Numbers) -> None:
                 a, b, s = alpha[i - 1, x], beta[i - 2, x], scale[x]
                 head[i, x] = a / s * head[i - 1, x] - b * b / (s * s) * head[i - 2, x]
         if i % _ROWS_TO_RESCALE == 0 or i == n:
-            power = 1.0 / i
+            find_roots(head[i], width, i, root)
             for x in range(width):
-                root = head[i, x] ** power
-                head[i - 1, x] /= head[i, x] / root
-                scale[x] *= root
+                head[i - 1, x] /= head[i, x] / root[x]
+                scale[x] *= root[x]
                 head[i, x] = 1.0
     for k in range(n):
         for x in range(width):
