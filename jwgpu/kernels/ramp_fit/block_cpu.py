@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jwgpu.kernels.ramp_fit.parts_cpu import part
-from jwgpu.kernels.ramp_fit.segment_cpu import Setup
+from jwgpu.kernels.ramp_fit.setup import Setup
 from jwgpu.models.flags import DO_NOT_USE, NO_GAIN_VALUE
 
 #: Bytes of samples and flags that are gathered at once, to stay in the cache.

@@ -10,13 +10,8 @@ import numpy as np
 from jwgpu.kernels.ramp_fit.block_cpu import Block
 from jwgpu.kernels.ramp_fit.median_cpu import median_rates
 from jwgpu.kernels.ramp_fit.parts_cpu import part
-from jwgpu.kernels.ramp_fit.segment_cpu import (
-    FIRST_READ,
-    FRAME_ZERO,
-    WHOLE_GROUP,
-    Setup,
-    segment_time,
-)
+from jwgpu.kernels.ramp_fit.segment_cpu import segment_time
+from jwgpu.kernels.ramp_fit.setup import FIRST_READ, FRAME_ZERO, WHOLE_GROUP, Setup
 from jwgpu.models.flags import DO_NOT_USE, JUMP_DET, PERSISTENCE, SATURATED
 
 _UNUSABLE = DO_NOT_USE | SATURATED

@@ -14,12 +14,15 @@ from jwgpu.kernels.ramp_fit.flags_cpu import find_segments, prepare_block
 from jwgpu.kernels.ramp_fit.parts_cpu import part
 from jwgpu.kernels.ramp_fit.segment_cpu import (
     Pixel,
-    Setup,
     choose_power,
     fit_segment,
     fit_slope,
     limited,
+    photon_variance,
+    read_variance,
+    segment_time,
 )
+from jwgpu.kernels.ramp_fit.setup import Setup
 from jwgpu.kernels.ramp_fit.weights import Weights
 from jwgpu.models.flags import JUMP_DET, SATURATED
 
@@ -155,9 +158,10 @@ def save_ramp(
     for s in range(count):
         first = bounds[s, 0]
         stop = bounds[s, 1]
-        slope, photons, noise = fit_segment(
-            samples, i, x, first, stop, kind, block.median[x], pixel, setup, weights.levers
-        )
+        time = segment_time(stop - first, kind, setup)
+        slope = fit_segment(samples, i, x, first, stop, time, pixel, weights.levers)
+        photons = photon_variance(stop - first, time, block.median[x], pixel)
+        noise = read_variance(stop - first, time, pixel)
         slopes += slope / noise
         by_noise += 1.0 / noise
         sigslope, yint, sigyint = intercept(samples, i, x, first, stop, pixel, weights)

@@ -8,28 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jwgpu.kernels.ramp_fit.parts_cpu import inlined, part
+from jwgpu.kernels.ramp_fit.setup import FIRST_READ, FRAME_ZERO, Setup
 from jwgpu.kernels.ramp_fit.weights import LEAST_SNR
-
-#: When a segment of a single group was exposed: from a group to the next, up to the mean time of
-#: the reads of the first group, or up to the first frame.
-WHOLE_GROUP, FIRST_READ, FRAME_ZERO = 0, 1, 2
 
 #: A variance this large means that nothing is known: the products then hold 0.
 NO_VARIANCE = 1.0e6
-
-
-class Setup(NamedTuple):
-    """What is the same for all pixels."""
-
-    first_group: int
-    group_time: float
-    frame_time: float
-    first_read_time: float  # mean time of the reads of the first group
-    noise_scale: float  # divides the noise of a frame difference to give that of a group
-    reads_before: float  # groups from the reset to the first group
-    suppress_one_group: bool
-    has_zeroframe: bool
-    has_dark: bool
 
 
 class Pixel(NamedTuple):
@@ -111,40 +94,33 @@ def fit_slope(
     return nan
 
 
+@part
+def photon_variance(length: int, time: float, median: float, pixel: Pixel) -> float:
+    """Variance of a segment's slope by photons, given the rate they are estimated from, in DN/s."""
+    rate = median + pixel.dark if median > 0.0 else pixel.dark
+    return rate / (time * pixel.gain * max(length - 1, 1))
+
+
 @inlined
 def fit_segment(
-    samples: Any,
-    i: int,
-    x: int,
-    first: int,
-    stop: int,
-    kind: int,
-    median: float,
-    pixel: Pixel,
-    setup: Setup,
-    levers: Any,
-) -> tuple[float, float, float]:
-    """Slope of the groups ``first:stop`` of a ramp, and its variances by photons and read noise.
+    samples: Any, i: int, x: int, first: int, stop: int, time: float, pixel: Pixel, levers: Any
+) -> float:
+    """Slope of the groups ``first:stop`` of a ramp, in DN/s.
 
     Parameters
     ----------
     samples : array, (ints, groups, x) float32
         Ramps, of which that at ``i, x`` is used.
-    kind : int
-        When a single group was exposed: WHOLE_GROUP, FIRST_READ or FRAME_ZERO.
-    median : float
-        Rate that the photon noise is estimated from, in DN/s.
+    time : float
+        See `segment_time`.
     levers : array, (lengths, powers, length // 2 + 1) float64
         See `Weights`.
     """
     length = stop - first
-    time = segment_time(length, kind, setup)
     if length == 1:
         slope: float = np.float64(samples[i, first, x])
     elif length == 2:
         slope = np.float64(samples[i, first + 1, x]) - np.float64(samples[i, first, x])
     else:
         slope = fit_slope(samples, i, x, first, stop, pixel, levers)
-    rate = median + pixel.dark if median > 0.0 else pixel.dark
-    photons = rate / (time * pixel.gain * max(length - 1, 1))
-    return slope / time, photons, read_variance(length, time, pixel)
+    return slope / time

@@ -1,0 +1,179 @@
+// The median rate of a ramp; see median_cpu.py. With STEPS > 0 as many differences are sorted in
+// registers; with STEPS = 0 there may be any number, and the median is searched for.
+#pragma once
+#include "flags.cuh"
+#include "segment.cuh"
+
+__device__ double infinity() { return (double)__int_as_float(0x7f800000); }
+
+// The differences of successive samples, in DN/s, one after the other.
+struct Differences {
+    const Ramp& ramp;
+    double group_time;
+    double before;
+    unsigned int lost_before;
+
+    __device__ Differences(const Ramp& ramp, double group_time)
+        : ramp(ramp), group_time(group_time), before((double)ramp.sample(0) / group_time),
+          lost_before(ramp.flag(0) & DO_NOT_USE)
+    {
+    }
+
+    // Give the difference to a group from the one before it; tell whether it is usable and no jump.
+    // Divided before subtracting, as in the official package: a median that ought to be 0 decides
+    // by its sign.
+    __device__ bool take(int group, double& step)
+    {
+        const double now = (double)ramp.sample(group) / group_time;
+        const unsigned int flag = ramp.flag(group);
+        const unsigned int lost = lost_before | (flag & (DO_NOT_USE | JUMP_DET));
+        step = now - before;
+        before = now;
+        lost_before = flag & DO_NOT_USE;
+        return !isnan(step) && lost == 0;
+    }
+};
+
+#if STEPS > 0
+
+// The largest power of 2 below STEPS.
+__device__ constexpr int largest_power()
+{
+    int power = 1;
+    while (2 * power < STEPS) power *= 2;
+    return power;
+}
+constexpr int TOP = largest_power();
+
+// Sort by Batcher's merge exchange (Knuth, The Art of Computer Programming 3, 5.2.2, algorithm M).
+// Which values are compared is known to the compiler, so that all stay in registers.
+template <int SIZE, int STRIDE, int DISTANCE, int REMAINDER>
+__device__ void merge_exchange(double (&steps)[STEPS])
+{
+#pragma unroll
+    for (int k = 0; k < STEPS - DISTANCE; ++k)
+        if ((k & SIZE) == REMAINDER) {
+            const double low = steps[k];
+            const double high = steps[k + DISTANCE];
+            steps[k] = low < high ? low : high;
+            steps[k + DISTANCE] = high < low ? low : high;
+        }
+    if constexpr (STRIDE != SIZE)
+        merge_exchange<SIZE, STRIDE / 2, STRIDE - SIZE, SIZE>(steps);
+    else if constexpr (SIZE > 1)
+        merge_exchange<SIZE / 2, TOP, SIZE / 2, 0>(steps);
+}
+
+// The value at a place that is not known to the compiler, bit by bit of it: an array that is
+// indexed by it would be put into memory. Changes the values.
+template <int BIT>
+__device__ double choose(double (&values)[STEPS], int place)
+{
+#pragma unroll
+    for (int k = 0; k < BIT; ++k)
+        if (k + BIT < STEPS) values[k] = place & BIT ? values[k + BIT] : values[k];
+    if constexpr (BIT > 1)
+        return choose<BIT / 2>(values, place);
+    else
+        return values[0];
+}
+
+// Find the middle of the usable differences; tell whether there is any.
+__device__ bool find_middle(const Ramp& ramp, double group_time, double& middle)
+{
+    Differences differences(ramp, group_time);
+    double steps[STEPS];
+    int known = 0;
+#pragma unroll
+    for (int k = 0; k < STEPS; ++k) {
+        steps[k] = infinity();
+        double step;
+        if (k + 1 < ramp.n_groups && differences.take(k + 1, step)) {
+            steps[k] = step;
+            ++known;
+        }
+    }
+    if (known == 0) return false;
+    merge_exchange<TOP, TOP, TOP, 0>(steps);
+    double copy[STEPS];
+#pragma unroll
+    for (int k = 0; k < STEPS; ++k) copy[k] = steps[k];
+    const double lower = choose<TOP>(copy, (known - 1) / 2);
+    const double upper = choose<TOP>(steps, known / 2);
+    middle = known & 1 ? upper : 0.5 * (upper + lower);
+    return true;
+}
+
+#else
+
+constexpr double LARGEST = 1.7976931348623157e308;
+
+// What the usable differences say of a bound: how many are not above it, the largest of those and
+// the smallest of the others.
+struct Division {
+    int below;
+    double low, high;
+};
+
+__device__ Division divide(const Ramp& ramp, double group_time, double bound)
+{
+    Division result = {0, -infinity(), infinity()};
+    Differences differences(ramp, group_time);
+#pragma unroll 1
+    for (int group = 1; group < ramp.n_groups; ++group) {
+        double step;
+        if (!differences.take(group, step)) continue;
+        if (step <= bound) {
+            ++result.below;
+            result.low = max(result.low, step);
+        } else {
+            result.high = min(result.high, step);
+        }
+    }
+    return result;
+}
+
+// The usable difference of a rank, from 0, which is not above `high`. Each round halves the range
+// that it is in, and shrinks it to differences that there are: so rounds come to an end.
+__device__ double find_ranked(const Ramp& ramp, double group_time, int rank, double high)
+{
+    double low = -infinity();
+    while (low < high) {
+        double middle = 0.5 * max(low, -LARGEST) + 0.5 * min(high, LARGEST);
+        if (!(middle >= low && middle < high)) middle = low;
+        const Division division = divide(ramp, group_time, middle);
+        if (rank < division.below)
+            high = division.low;
+        else
+            low = division.high;
+    }
+    return high;
+}
+
+// Find the middle of the usable differences; tell whether there is any.
+__device__ bool find_middle(const Ramp& ramp, double group_time, double& middle)
+{
+    const Division all = divide(ramp, group_time, infinity());
+    if (all.below == 0) return false;
+    const int rank = (all.below - 1) / 2;
+    middle = find_ranked(ramp, group_time, rank, all.low);
+    if (all.below & 1) return true;
+    const Division division = divide(ramp, group_time, middle);
+    const double upper = division.below > rank + 1 ? middle : division.high;
+    middle = 0.5 * (upper + middle);
+    return true;
+}
+
+#endif
+
+// The median of a ramp's differences, in DN/s. The first sample stands in where there is no
+// difference; 0 where there is none either.
+__device__ double median_rate(const Ramp& ramp, double group_time)
+{
+    double median;
+    if (!find_middle(ramp, group_time, median)) {
+        if (ramp.flag(0) & DO_NOT_USE) return 0.0;
+        median = (double)ramp.sample(0) / group_time;
+    }
+    return isnan(median) ? 0.0 : median;
+}
