@@ -54,3 +54,24 @@ def device(request: pytest.FixtureRequest) -> Any:
 def gpu(request: pytest.FixtureRequest) -> Any:
     """A device that runs CUDA kernels: on the CPU, under every check; and on a GPU, if any."""
     return open_device(request.param)
+
+
+@pytest.fixture
+def cuda(gpu: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A device that whole runs find under the name ``cuda``: the emulated one, and a GPU, if any.
+
+    The emulated one checks kernels once, not in several orders: that is for their own tests.
+    """
+    from jwgpu.backends import cuda
+
+    if "fakecupy" not in gpu.xp.__name__:
+        yield gpu
+        return
+    from cudasim.fakecupy.modules import settings
+
+    monkeypatch.setattr(cuda, "load_cupy", lambda: gpu.xp)
+    monkeypatch.setattr(settings, "reorders", False)
+    cuda.open_cuda.cache_clear()
+    gpu.xp.counts.reset()
+    yield cuda.open_cuda()
+    cuda.open_cuda.cache_clear()

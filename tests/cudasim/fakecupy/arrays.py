@@ -196,7 +196,9 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
         return len(self.held)
 
     def __iter__(self) -> Any:
-        raise TypeError("iterating over an array of the device reads it element by element")
+        if self.held.ndim < 2:
+            raise TypeError("iterating over an array of the device reads it element by element")
+        return (self[i] for i in range(len(self.held)))
 
     def __repr__(self) -> str:
         return f"fakecupy.{self.held!r}"

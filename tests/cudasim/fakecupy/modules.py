@@ -77,7 +77,7 @@ class RawKernel:
         self, grid: Any, block: Any, args: tuple[Any, ...], *, shared_mem: int = 0
     ) -> None:
         """Run it on the host."""
-        counts.launches += 1
+        counts.launch(self.name)
         settings.launched.add(self.name)
         for value in args:
             if isinstance(value, np.ndarray):
