@@ -77,6 +77,10 @@ class Ramp:
         Whether nobody needs the samples after ramp fitting, so that their memory may go meanwhile.
     part : Part or None
         What it holds of an exposure; None for all.
+    storage : Storage or None
+        Where an exposure that is calibrated in blocks is kept, see `jwgpu.runner.parts`; None for
+        one in memory. Then ``data``, ``groupdq`` and ``zeroframe`` are
+        `jwgpu.models.stored_planes.StoredPlanes`, but for a part of it, which is in memory.
     """
 
     data: Any
@@ -88,6 +92,7 @@ class Ramp:
     average_dark_current: Any = None
     is_expendable: bool = False
     part: Part | None = None
+    storage: Any = None
 
     @property
     def first_integration(self) -> int:

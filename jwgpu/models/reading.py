@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from threading import Thread
@@ -12,10 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from jwgpu.backends import Device, namespace_of
+from jwgpu.backends.cpu import CPU
 from jwgpu.errors import InputError
+from jwgpu.models.decoding import read_to
 from jwgpu.models.fits_arrays import FitsFile
 from jwgpu.models.ramp import Ramp, StoredArray
 from jwgpu.models.rates import Rates
+from jwgpu.models.stored_model import StoredModel
 from jwgpu.models.stored_planes import FitsPlanes, StoredPlanes, ZeroPlanes
 from jwgpu.models.stripes import count_superstripes
 
@@ -53,7 +58,12 @@ _AXES = "(integrations, groups, rows, columns)"
 
 
 def read_ramp(
-    path: str | Path, model: Any = None, threads: int = 1, *, in_memory: bool = True
+    path: str | Path,
+    model: Any = None,
+    threads: int = 1,
+    *,
+    in_memory: bool = True,
+    device: Device = CPU,
 ) -> Ramp:
     """Read an exposure before ramp fitting (``_uncal``, ``_ramp`` or what a stage-1 step wrote).
 
@@ -67,11 +77,13 @@ def read_ramp(
         Threads that read and convert the samples.
     in_memory : bool
         If false, samples and their flags stay in the file, as `StoredPlanes`.
+    device : Device
+        Where the arrays shall be.
 
     Returns
     -------
     Ramp
-        In host memory; missing flags are zero.
+        Missing flags are zero.
 
     Raises
     ------
@@ -81,9 +93,12 @@ def read_ramp(
     name = str(path)
     ahead = _ahead.pop(os.path.abspath(name), None)
     if ahead is None or not in_memory:
-        arrays = _read_arrays(name, threads, in_memory)
+        arrays = _read_arrays(name, threads, in_memory, device)
     else:
-        arrays = ahead.result()
+        arrays = {
+            key: device.send(value) if isinstance(value, np.ndarray) else value
+            for key, value in ahead.result().items()
+        }
     ramp = Ramp(model=read_metadata(name) if model is None else model, **arrays)
     complete(ramp, name)
     return ramp
@@ -112,7 +127,9 @@ def forget_ahead() -> None:
     _ahead.clear()
 
 
-def _read_arrays(name: str, threads: int, in_memory: bool = True) -> dict[str, Any]:
+def _read_arrays(
+    name: str, threads: int, in_memory: bool = True, device: Device = CPU
+) -> dict[str, Any]:
     """Read the arrays of a ramp by the names that `Ramp` gives them; None for those not there."""
     with FitsFile(name) as file:
         arrays: dict[str, Any] = {}
@@ -127,10 +144,10 @@ def _read_arrays(name: str, threads: int, in_memory: bool = True) -> dict[str, A
             if attribute == "refout":
                 arrays[attribute] = StoredArray(name, extension, dtype)
                 continue
-            if axes == 4 and not in_memory:
+            if axes > 2 and attribute != "pixeldq" and not in_memory:
                 arrays[attribute] = FitsPlanes(name, extension, dtype, threads)
                 continue
-            arrays[attribute] = file.read_array(extension, dtype, threads=threads)
+            arrays[attribute] = read_to(device, file, extension, dtype, threads)
     if arrays["data"] is None:
         raise InputError(f"{name}: has no SCI extension with samples; give a _uncal or _ramp file")
     return arrays
@@ -195,20 +212,28 @@ def ramp_of(model: Any, name: str = "") -> Ramp:
 def model_of(ramp: Ramp) -> Any:
     """Return `ramp` as an official model that shares its arrays, which are on the host.
 
-    It is a `RampModel`, for superstripes a `SuperstripeRampModel`.
+    It is a `RampModel`, for superstripes a `SuperstripeRampModel`; of an exposure in files a
+    `StoredModel` of one.
     """
     model = ramp.model
+    planes: dict[str, StoredPlanes] = {}
     for attribute, *_ in _RAMP_ARRAYS:
         value = getattr(ramp, attribute)
+        if isinstance(value, StoredArray) and ramp.storage is not None:
+            value = FitsPlanes(value.path, value.extension, value.dtype, 1)
         if isinstance(value, StoredArray):
             value = value.read()
-        if value is not None:
+        if isinstance(value, StoredPlanes):
+            planes[attribute] = value
+        elif value is not None:
             setattr(model, attribute, value)
-    return model
+    return StoredModel(model, planes) if planes else model
 
 
 def rates_of(model: Any) -> Rates:
     """Return the count rates of an official `ImageModel` or `CubeModel`, sharing its arrays."""
+    if isinstance(model, StoredModel):
+        return Rates(**model.planes, model=model.official)
     return Rates(
         data=model.data,
         dq=model.dq,
@@ -232,11 +257,13 @@ def complete(ramp: Ramp, name: str) -> None:
         raise InputError(
             f"{name}: lacks the keywords {', '.join(missing)}; restore them from the archive"
         )
+    is_stored = isinstance(ramp.data, StoredPlanes)
+    xp = np if is_stored else namespace_of(ramp.data)
+    zeros = ZeroPlanes if is_stored else xp.zeros
     if 0 in ramp.data.shape:
         raise InputError(f"{name}: SCI is empty, of shape {ramp.data.shape} {_AXES}")
     if ramp.groupdq is None or ramp.groupdq.shape != ramp.data.shape:
-        is_stored = isinstance(ramp.data, StoredPlanes)
-        ramp.groupdq = (ZeroPlanes if is_stored else np.zeros)(ramp.data.shape, np.uint8)
+        ramp.groupdq = zeros(ramp.data.shape, np.uint8)
     stripes = count_superstripes(ramp.meta)
     if stripes and ramp.data.shape[0] % stripes:
         raise InputError(
@@ -245,9 +272,18 @@ def complete(ramp: Ramp, name: str) -> None:
         )
     shape = (stripes, *ramp.image_shape) if stripes else ramp.image_shape
     if ramp.pixeldq is None or ramp.pixeldq.shape != shape:
-        ramp.pixeldq = np.zeros(shape, np.uint32)
-    if not any(np.isfinite(group).any() for integration in ramp.data for group in integration):
+        ramp.pixeldq = xp.zeros(shape, np.uint32)
+    if not any(xp.isfinite(image).any() for image in _images(ramp.data)):
         raise InputError(f"{name}: SCI holds no finite value; there is nothing to calibrate")
+
+
+def _images(samples: Any) -> Iterator[Any]:
+    """Go through the images of samples, which may be in a file."""
+    if isinstance(samples, StoredPlanes):
+        yield from (image for integration in samples for image in integration)
+        return
+    for place in np.ndindex(*samples.shape[:2]):
+        yield samples[place]
 
 
 def _as_ramp_model(model: Any) -> tuple[Any, dict[str, Any]]:

@@ -29,15 +29,23 @@ class StoredPlanes:
     ----------
     shape : tuple of int
     dtype : dtype
+    is_cube : bool
+        Whether it has one group because it is an array of (ints, y, x).
     """
 
     shape: Shape
     dtype: Any
+    is_cube: bool = False
 
     @property
     def ndim(self) -> int:
         """Number of axes."""
         return len(self.shape)
+
+    @property
+    def true_shape(self) -> tuple[int, ...]:
+        """Shape of the array that this is: without groups, if it is a cube."""
+        return (self.shape[0], *self.shape[2:]) if self.is_cube else self.shape
 
     def __iter__(self) -> Iterator[Iterator[Array]]:
         """Go through the integrations, and in each through its images."""
@@ -70,23 +78,34 @@ class StoredPlanes:
 
 
 class FitsPlanes(StoredPlanes):
-    """An image extension of four axes, read as `dtype` from a file that stays open."""
+    """An image extension, read as `dtype` from a file that stays open.
+
+    One of three axes, (ints, y, x), has one group.
+    """
 
     def __init__(self, path: str, extension: str, dtype: Any, threads: int) -> None:
         self._file, self._extension, self._threads = FitsFile(path), extension, threads
-        ints, groups, rows, columns = self._file[extension].shape
-        self.shape = (ints, groups, rows, columns)
+        ints, *groups, rows, columns = self._file[extension].shape
+        self.is_cube = not groups
+        self.shape = (ints, groups[0] if groups else 1, rows, columns)
         self.dtype = np.dtype(dtype)
+
+    def __del__(self) -> None:
+        file = getattr(self, "_file", None)
+        if file is not None:
+            file.close()
 
     def read(self, ints: slice = ALL, rows: slice = ALL, groups: slice = ALL) -> Array:
         """Read a part into an array of its own, C-contiguous."""
-        return self._file.read_array(
+        planes = (within(ints, self.shape[0]), within(groups, self.shape[1]))
+        found = self._file.read_array(
             self._extension,
             self.dtype,
             cut=(within(rows, self.shape[2]), ALL),
-            planes=(within(ints, self.shape[0]), within(groups, self.shape[1])),
+            planes=planes[:1] if self.is_cube else planes,
             threads=self._threads,
         )
+        return found[:, None][:, planes[1]] if self.is_cube else found
 
 
 class ZeroPlanes(StoredPlanes):
@@ -99,6 +118,19 @@ class ZeroPlanes(StoredPlanes):
         """Return zeros."""
         windows = zip((ints, groups, rows, ALL), self.shape, strict=True)
         return np.zeros([len(range(*w.indices(n))) for w, n in windows], self.dtype)
+
+
+class FirstGroups(StoredPlanes):
+    """The first groups of other planes."""
+
+    def __init__(self, planes: StoredPlanes, n_groups: int) -> None:
+        self._planes = planes
+        self.shape = (planes.shape[0], n_groups, *planes.shape[2:])
+        self.dtype = planes.dtype
+
+    def read(self, ints: slice = ALL, rows: slice = ALL, groups: slice = ALL) -> Array:
+        """Read a part into an array of its own, C-contiguous."""
+        return self._planes.read(ints, rows, within(groups, self.shape[1]))
 
 
 def within(window: slice, length: int) -> slice:

@@ -11,6 +11,8 @@ import numpy as np
 
 from jwgpu.errors import InputError, ParameterError, ProductError
 from jwgpu.models.ramp import Ramp
+from jwgpu.models.stored_model import StoredModel
+from jwgpu.models.stored_planes import StoredPlanes
 
 log = logging.getLogger(__name__)
 
@@ -176,6 +178,10 @@ def subtracted_model(ramp: Ramp, subtracted: Any) -> Any:
     """Return the official model of what was subtracted from each sample."""
     from stdatamodels.jwst import datamodels
 
+    if isinstance(subtracted, StoredPlanes):
+        model = datamodels.RampModel()
+        model.update(ramp.model, only="PRIMARY")
+        return StoredModel(model, {"data": subtracted})
     model = datamodels.RampModel(data=subtracted)
     model.update(ramp.model, only="PRIMARY")
     return model

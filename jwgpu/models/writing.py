@@ -12,6 +12,8 @@ from typing import Any
 from jwgpu.errors import ProductError
 from jwgpu.models.ramp import Ramp
 from jwgpu.models.rates import RampFitOutput, Rates
+from jwgpu.models.stored_model import StoredModel
+from jwgpu.models.stored_planes import StoredPlanes
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +86,12 @@ class WholeProduct:
 
 
 def model_of_rates(rates: Rates) -> Any:
-    """Return the official model of `rates`, with its arrays (which must be on the host)."""
+    """Return the official model of `rates`, with its arrays (which must be on the host).
+
+    Of rates in files it is a `StoredModel`.
+    """
+    if isinstance(rates.data, StoredPlanes):
+        return StoredModel(rates.model, {name: getattr(rates, name) for name in _RATE_ARRAYS})
     for name in _RATE_ARRAYS:
         setattr(rates.model, name, getattr(rates, name))
     return rates.model
@@ -112,10 +119,13 @@ def fitopt_model(ramp: Ramp, output: RampFitOutput) -> Any:
     """Return the official model of the segment-by-segment results of ramp fitting (``fitopt``)."""
     from stdatamodels.jwst import datamodels
 
-    model = datamodels.RampFitOutputModel(**vars(output))
+    arrays = vars(output)
+    stored = {name: one for name, one in arrays.items() if isinstance(one, StoredPlanes)}
+    in_memory = {name: one for name, one in arrays.items() if name not in stored}
+    model = datamodels.RampFitOutputModel(**in_memory)
     model.meta.filename = ramp.meta.filename
     model.update(ramp.model)
-    return model
+    return StoredModel(model, stored) if stored else model
 
 
 def intermediate_model(exposure: Ramp | Rates, data: Any) -> Any:
@@ -124,12 +134,16 @@ def intermediate_model(exposure: Ramp | Rates, data: Any) -> Any:
     Parameters
     ----------
     exposure : Ramp or Rates
-    data : array, (y, x), (ints, y, x) or (ints, groups, y, x)
+    data : array or StoredPlanes, (y, x), (ints, y, x) or (ints, groups, y, x)
         On the host.
     """
     from stdatamodels.jwst import datamodels
 
     classes = {2: datamodels.ImageModel, 3: datamodels.CubeModel, 4: datamodels.RampModel}
+    if isinstance(data, StoredPlanes):
+        model = classes[len(data.true_shape)]()
+        model.update(exposure.model)
+        return StoredModel(model, {"data": data})
     model = classes[data.ndim](data=data)
     model.update(exposure.model)
     return model

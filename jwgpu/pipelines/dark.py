@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from jwgpu.models import reading
-from jwgpu.pipelines.base import CalibrationPipeline
+from jwgpu.models.ramp import Ramp
+from jwgpu.pipelines.ramps import MID_INFRARED, NEAR_INFRARED, RampPipeline
+from jwgpu.runner.blocks import Blocks
 from jwgpu.steps.dq_init import DQInitStep
 from jwgpu.steps.emicorr import EmiCorrStep
 from jwgpu.steps.firstframe import FirstFrameStep
@@ -20,30 +22,8 @@ from jwgpu.steps.rscd import RscdStep
 from jwgpu.steps.saturation import SaturationStep
 from jwgpu.steps.superbias import SuperBiasStep
 
-NEAR_INFRARED = [
-    "group_scale",
-    "dq_init",
-    "saturation",
-    "ipc",
-    "superbias",
-    "refpix",
-    "linearity",
-]
-MID_INFRARED = [
-    "group_scale",
-    "dq_init",
-    "emicorr",
-    "saturation",
-    "ipc",
-    "firstframe",
-    "lastframe",
-    "reset",
-    "linearity",
-    "rscd",
-]
 
-
-class DarkPipeline(CalibrationPipeline):
+class DarkPipeline(RampPipeline):
     """Calibrate a raw dark as far as linear ramps.
 
     Examples
@@ -72,38 +52,15 @@ class DarkPipeline(CalibrationPipeline):
         )
     }
 
-    def process(self, source: Any) -> Any:
-        """Run the pipeline on a file or an official data model; stpipe calls this.
+    def order_for(self, meta: Any, name: str) -> list[str]:
+        """Return the aliases of the steps of a dark, in their order."""
+        del name
+        return MID_INFRARED if meta.instrument.name == "MIRI" else NEAR_INFRARED
 
-        Parameters
-        ----------
-        source : str, Path or RampModel
-            The dark; a model is left unchanged.
+    def calibrate(self, ramp: Ramp, order: Sequence[str]) -> Any:
+        """Take a ramp through the steps; return the linear ramps as an official model."""
+        return reading.model_of(self.session.fetch(self.run_steps(ramp, order)))
 
-        Returns
-        -------
-        RampModel
-            Linear ramps.
-        """
-        from jwgpu.kernels.compiled import threads
-
-        source = self._own(source)
-        is_file = isinstance(source, (str, Path))
-        model = reading.read_metadata(source) if is_file else source
-        name = Path(source).name if is_file else str(model.meta.filename)
-        order = MID_INFRARED if model.meta.instrument.name == "MIRI" else NEAR_INFRARED
-        observer = self.session.observer
-        observer.start_exposure(name, ["load", *order, "save"])
-        try:
-            for step in (getattr(self, alias) for alias in order):
-                if not step.skip:
-                    step.find_references(model.meta)
-            observer.start_step("load")
-            ramp = (
-                reading.read_ramp(source, model, threads()) if is_file else reading.ramp_of(source)
-            )
-            for alias in order:
-                ramp = self.run_step(getattr(self, alias), ramp)
-            return reading.model_of(ramp)
-        finally:
-            observer.finish_exposure(name)
+    def calibrate_in_blocks(self, blocks: Blocks, order: Sequence[str]) -> Any:
+        """Do the same with an exposure that does not fit into the memory."""
+        return reading.model_of(blocks.run(self.steps_of(order)))

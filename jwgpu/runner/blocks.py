@@ -1,8 +1,8 @@
 """Calibrating an exposure in blocks, where it does not fit into the memory.
 
-The steps are joined to sections: neighbours that can be cut alike. Within a section each block goes
-through all steps in memory: blocks of integrations, at the end blocks of rows, for jumps and fits.
-From section to section the exposure is in scratch files.
+The steps are joined to sections: neighbours that can be cut alike. Within a section each block,
+of integrations or of rows, goes through all steps in memory. From section to section the exposure
+is in scratch files.
 """
 
 from __future__ import annotations
@@ -14,68 +14,57 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jwgpu.errors import NotYetError, ParameterError
+from jwgpu.backends.device import Device
+from jwgpu.errors import NotYetError
 from jwgpu.models import reading
 from jwgpu.models.ramp import Ramp
-from jwgpu.models.stripes import count_superstripes
 from jwgpu.references.decode import arrays_of
 from jwgpu.runner import parts
-from jwgpu.runner.memory import PROCESS, Size, readable, size_of_references
+from jwgpu.runner.memory import readable, size_of_references
 from jwgpu.runner.progress import Progress
 
 log = logging.getLogger(__name__)
 
 SKIPPED = "SKIPPED"
 
-#: A calibration step: `jwgpu.steps.base.CalibrationStep`, which this room does not know.
+#: A calibration step, `jwgpu.steps.base.CalibrationStep`, or one of its passes,
+#: `jwgpu.steps.division.Divisible`, which this room does not know.
 Step = Any
+Pass = Any
 
 
 @dataclass
-class Section:
-    """Neighbouring steps that take the same blocks.
+class _Waiting:
+    """A step that is still to run, or the passes of it that are."""
 
-    Attributes
-    ----------
-    by_rows : bool
-        Whether blocks are of rows, each of all integrations, or of integrations.
-    halo : int
-        Rows on either side that a block of rows needs beside its own.
-    steps : list of CalibrationStep
-    """
-
-    by_rows: bool
-    halo: int
-    steps: list[Step]
+    step: Step
+    passes: list[Pass] | None = None
+    seconds: float = 0.0
 
     @property
-    def unit(self) -> str:
-        """What blocks are counted in."""
-        return "rows" if self.by_rows else "integrations"
-
-    def takes(self, step: Step, by_rows: bool | None) -> bool:
-        """Return whether a step can be the next one; None stands for blocks of any kind."""
-        if step.has_survey and not all(one.is_unseen_by_surveys for one in self.steps):
-            return False
-        return by_rows is None or by_rows == self.by_rows
+    def next_pass(self) -> Pass:
+        """What runs next; of a step that has not begun, the step itself tells how it is cut."""
+        return self.passes[0] if self.passes else self.step
 
 
 @dataclass
 class _Running:
-    """A step at work on the blocks of its section."""
+    """A pass of a step at work on the blocks of its section."""
 
     step: Step
+    work: Pass
     references: dict[str, Any]
-    survey: Any
-    seconds: float
+    is_last_pass: bool = True
+    survey: Any = None
+    seconds: float = 0.0
     is_skipped: bool = False
     n_parts: int = 0
     collected: Any = None
 
     @property
-    def size_of_references(self) -> int:
-        """Bytes of the references that are held."""
-        return sum(
+    def n_bytes(self) -> int:
+        """Bytes that are held: references, and what was found in the survey."""
+        return _size_of(self.survey) + sum(
             int(array.nbytes)
             for reference in self.references.values()
             if reference is not None
@@ -83,31 +72,97 @@ class _Running:
         )
 
     def correct(self, part: Ramp) -> None:
-        """Take one part through the step, unless that is to be skipped."""
-        if self.is_skipped:
-            return
+        """Take one part through the step, which may find that it is to be skipped."""
         started = time.perf_counter()
         self.step.session.observer.start_step(self.step.class_alias)
         own = {name: parts.reference_of(one, part) for name, one in self.references.items()}
-        status, found = self.step.attempt(self.step.correct_part, part, self.survey, **own)
-        self.is_skipped = status == SKIPPED
-        if self.is_skipped and self.n_parts:
-            raise RuntimeError(f"{self.step.class_alias} was skipped after {self.n_parts} blocks")
-        if not self.is_skipped:
-            self.collected = self.step.collect(self.collected, part, found)
+        status, found = self.step.attempt(self.work.correct_part, part, self.survey, **own)
+        is_skipped = status == SKIPPED
+        if self.n_parts and is_skipped != self.is_skipped and not self.is_given_up(part):
+            raise RuntimeError(f"{self.step.class_alias} was skipped for some blocks only")
+        self.is_skipped = is_skipped
+        if not is_skipped:
+            self.collected = self.work.collect(self.collected, part, found)
         self.n_parts += 1
         self.seconds += time.perf_counter() - started
 
+    def is_given_up(self, exposure: Ramp) -> bool:
+        """Return whether a part found that the whole exposure must stay as it was."""
+        return self.is_skipped and bool(self.work.may_be_given_up(exposure))
+
     def conclude(self, exposure: Ramp) -> Any:
-        """Finish the step when all parts are done; return what it makes of the exposure."""
+        """Finish the pass when all parts are done; return what it makes of the exposure."""
         started = time.perf_counter()
         status, result = SKIPPED, None
         if not self.is_skipped:
             status = "COMPLETE"
-            result = self.step.conclude(exposure, self.survey, self.collected)
+            result = self.work.conclude(exposure, self.survey, self.collected)
         self.seconds += time.perf_counter() - started
-        self.step.record(exposure, status, self.seconds)
+        if self.is_last_pass or self.is_skipped:
+            self.step.record(exposure, status, self.seconds)
         return result
+
+
+@dataclass
+class Section:
+    """Passes of neighbouring steps that take the same blocks.
+
+    Attributes
+    ----------
+    by_rows : bool or None
+        Whether blocks are of rows, each of all integrations, or of integrations; None as long as
+        either will do.
+    halo : int
+        Rows on either side that a block of rows needs beside its own.
+    running : list of _Running
+    is_closed : bool
+        Whether nothing can follow in the same blocks.
+    """
+
+    by_rows: bool | None = None
+    halo: int = 0
+    running: list[_Running] = field(default_factory=list)
+    is_closed: bool = False
+
+    @property
+    def cutting(self) -> parts.Cutting:
+        """How the exposure is cut."""
+        more = max((one.work.more_memory for one in self.running), default=0.0)
+        return parts.Cutting(bool(self.by_rows), self.halo, more)
+
+    @property
+    def names(self) -> str:
+        """The steps, for messages."""
+        return ", ".join(one.step.class_alias for one in self.running)
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes that all steps hold together."""
+        return sum(one.n_bytes for one in self.running)
+
+    def takes(self, work: Pass, exposure: Ramp) -> bool:
+        """Return whether a pass can be the next one."""
+        if not self.running:
+            return True
+        if work.has_survey and not all(one.work.is_unseen_by_surveys for one in self.running):
+            return False
+        by_rows = _by_rows(work, exposure)
+        is_alike = None in (by_rows, self.by_rows) or by_rows == self.by_rows
+        return is_alike and not work.stands_alone(exposure)
+
+    def add(self, one: _Running, exposure: Ramp) -> None:
+        """Take a pass."""
+        self.running.append(one)
+        by_rows = _by_rows(one.work, exposure)
+        if by_rows is not None:
+            self.by_rows = by_rows
+        self.halo += one.work.cut_for(exposure).halo
+        self.is_closed = (
+            not one.is_last_pass
+            or has_product(one.step)
+            or one.work.changes_shape(exposure)
+            or one.work.may_be_given_up(exposure)
+        )
 
 
 @dataclass
@@ -117,11 +172,13 @@ class Blocks:
     Parameters
     ----------
     exposure : Ramp
-        Its ``data`` and ``groupdq`` are `jwgpu.models.stored_planes.StoredPlanes`.
+        Its ``data``, ``groupdq`` and ``zeroframe`` are `jwgpu.models.stored_planes.StoredPlanes`.
     limit : int
         Bytes of memory to stay below.
     folder : Path
         Where scratch files go.
+    device : Device
+        Where blocks are computed.
     observer : Progress
         Who is told of the progress.
     """
@@ -129,6 +186,7 @@ class Blocks:
     exposure: Ramp
     limit: int
     folder: Path
+    device: Device
     observer: Progress = field(repr=False)
 
     def run(self, steps: Sequence[Step]) -> Any:
@@ -137,12 +195,12 @@ class Blocks:
         Parameters
         ----------
         steps : sequence of CalibrationStep
-            The last one makes something else of the ramps.
 
         Returns
         -------
         object
-            What the last step returns; None if it was skipped.
+            What the last step makes of the exposure, which is the exposure itself, in scratch
+            files, unless it was ramp fitting.
 
         Raises
         ------
@@ -153,170 +211,194 @@ class Blocks:
         ProductError
             If there is no room for scratch files.
         """
-        result = None
-        waiting = self.sections(steps)
+        for step in steps:
+            if has_hooks(step) and not step.skip:
+                raise NotYetError(self._needs_all(f"a hook of {step.class_alias}"))
+        self.exposure.storage = parts.Storage(self.folder, self.limit, self.device)
+        self.exposure.pixeldq = self.device.send(self.exposure.pixeldq)
+        result: Any = self.exposure
+        waiting = [_Waiting(step) for step in steps]
         while waiting:
-            section = waiting.pop(0)
-            result, left = self._run(section)
-            if left:
-                waiting.insert(0, Section(section.by_rows, section.halo, left))
+            result = self._run(self._next_section(waiting), result)
+        self.exposure.pixeldq = self.device.fetch(self.exposure.pixeldq)
         return result
 
-    def sections(self, steps: Iterable[Step]) -> list[Section]:
-        """Join steps to sections; those that are to be skipped get their status now."""
-        if count_superstripes(self.exposure.meta):
-            raise NotYetError(self._needs_all("putting superstripes together"))
-        found: list[Section] = []
-        for step in steps:
+    def _next_section(self, waiting: list[_Waiting]) -> Section:
+        """Join as many of the waiting steps to a section as can be; prepare them."""
+        section = Section()
+        # What follows a closed section has no status yet when the product of that is saved.
+        while waiting and not section.is_closed:
+            first = waiting[0]
+            step = first.step
             if step.skip:
                 step.set_status(self.exposure, SKIPPED)
+                del waiting[0]
                 continue
-            name = step.class_alias
-            if step.works_on_models:
-                raise NotYetError(self._needs_all(f"a hook or product of {name}"))
-            status, _ = step.attempt(step.applies_to, self.exposure)
-            if status == SKIPPED:
-                step.record(self.exposure, SKIPPED, 0.0)
-                continue
-            cut = step.cut_for(self.exposure)
-            by_rows = {"integrations": False, "rows": True}.get(cut.kind)
+            cut = first.next_pass.cut_for(self.exposure)
             if cut.kind == "whole":
-                raise NotYetError(self._needs_all(f"{name} with these parameters"))
-            if not found or not found[-1].takes(step, by_rows):
-                # What blocks of rows change is not written: their neighbours are still to be seen.
-                if found and found[-1].by_rows:
-                    raise NotYetError(
-                        self._needs_all(f"{name}, after {found[-1].steps[-1].class_alias},")
-                    )
-                found.append(Section(bool(by_rows), 0, []))
-            found[-1].steps.append(step)
-            found[-1].halo += cut.halo
-        return found
+                raise NotYetError(self._needs_all(f"{step.class_alias} with these parameters"))
+            if not section.takes(first.next_pass, self.exposure):
+                break
+            one = self._prepare(first, section)
+            if one is None:
+                break
+            del waiting[0]
+            if one.is_skipped:
+                step.record(self.exposure, SKIPPED, one.seconds)
+                continue
+            section.add(one, self.exposure)
+            if first.passes and not one.is_last_pass:
+                waiting.insert(0, _Waiting(step, first.passes[1:]))
+        return section
 
-    def windows(self, section: Section, size_of_references: int) -> list[range]:
-        """Return the blocks, of integrations or rows, that fit beside so many bytes of references.
+    def _prepare(self, first: _Waiting, section: Section) -> _Running | None:
+        """Load the references of a step, and let it survey the exposure; None if it has no room."""
+        step, storage = first.step, self.exposure.storage
+        started = time.perf_counter()
+        self.observer.start_step(step.class_alias)
+        status, references = step.attempt(step.prepare, self.exposure)
+        if status != SKIPPED and first.passes is None:
+            status, found = step.attempt(step.passes, self.exposure, **references)
+            first.passes = list(found or [step])
+        one = _Running(step, first.next_pass, references or {}, len(first.passes or [step]) == 1)
+        storage.who = step.class_alias
+        storage.held = section.n_bytes + one.n_bytes
+        # Rows are small beside the references: a section of rows need not be cut for them.
+        if section.running and not section.by_rows and not self._has_room(section, one):
+            return None
+        if status != SKIPPED:
+            status, one.survey = step.attempt(one.work.survey, self.exposure, **references)
+        one.is_skipped = status == SKIPPED
+        one.seconds = time.perf_counter() - started
+        return one
 
-        Raises
-        ------
-        ParameterError
-            If not even the smallest do.
-        """
-        fixed, each = self._memory(section, size_of_references)
-        ints, _, rows, _ = self.exposure.data.shape
-        n, around = (rows, 2 * section.halo) if section.by_rows else (ints, 0)
-        longest = (self.limit - fixed) // each - around
-        smallest = (1 + around) * each
-        if section.by_rows:
-            smallest = max(smallest, _size(self.exposure).saving)
-        if longest < 1 or fixed + smallest > self.limit:
-            raise ParameterError(
-                f"{self.exposure.meta.filename}: max_memory={readable(self.limit)} is too little "
-                f"for {section.steps[0].class_alias}, which takes "
-                f"{readable(fixed + smallest)} at least; give more"
-            )
-        n_blocks = -(-n // longest)
-        bounds = [n * k // n_blocks for k in range(n_blocks + 1)]
-        return [range(bounds[k], bounds[k + 1]) for k in range(n_blocks)]
+    def _has_room(self, section: Section, one: _Running) -> bool:
+        """Return whether a block fits beside the references of one more pass."""
+        tried = Section(running=[*section.running, one])
+        fixed, each = parts.memory_of(self.exposure, tried.cutting)
+        return fixed + each <= self.limit
 
     # -- one section --------------------------------------------------------------------------
 
-    def _run(self, section: Section) -> tuple[Any, list[Step]]:
-        """Run a section; return what its last step returns, and the steps that had no room."""
-        running, left = self._prepare(section)
-        if running:
-            self._correct(section, running)
-        result = None
-        for one in running:
-            result = one.conclude(self.exposure)
-        return result, left
+    def _run(self, section: Section, result: Any) -> Any:
+        """Run a section; return what it makes of the exposure."""
+        if not section.running:
+            return result
+        self._correct(section)
+        # What is not needed for saving products goes first.
+        for one in section.running:
+            one.references = {}
+        for one in section.running:
+            found = one.conclude(self.exposure)
+            result = result if found is None else found
+            if one.is_last_pass and not one.is_skipped and has_product(one.step):
+                save_product_of(one.step, self.exposure if found is None else found)
+        return result
 
-    def _prepare(self, section: Section) -> tuple[list[_Running], list[Step]]:
-        """Load the references of as many steps as there is room for; return the other steps too."""
-        running: list[_Running] = []
-        n_bytes = 0
-        for k, step in enumerate(section.steps):
-            started = time.perf_counter()
-            self.observer.start_step(step.class_alias)
-            status, references = step.attempt(step.prepare, self.exposure)
-            survey = None
-            if status != SKIPPED:
-                status, survey = step.attempt(step.survey, self.exposure, **references)
-            seconds = time.perf_counter() - started
-            if status == SKIPPED:
-                step.record(self.exposure, SKIPPED, seconds)
-                continue
-            one = _Running(step, references, survey, seconds)
-            n_bytes += one.size_of_references
-            fixed, each = self._memory(section, n_bytes)
-            if running and not section.by_rows and fixed + each > self.limit:
-                return running, section.steps[k:]
-            running.append(one)
-        return running, []
-
-    def _correct(self, section: Section, running: Sequence[_Running]) -> None:
+    def _correct(self, section: Section) -> None:
         """Take all blocks through the steps of a section."""
-        windows = self.windows(section, sum(one.size_of_references for one in running))
-        names = ", ".join(one.step.class_alias for one in running)
+        last, cutting = section.running[-1].work, section.cutting
+        storage = self.exposure.storage
+        storage.who, storage.held = section.names, section.n_bytes
+        windows = parts.windows_of(self.exposure, cutting)
         log.info(
-            "%s: %d blocks of up to %d %s", names, len(windows), len(windows[-1]), section.unit
+            "%s: %d blocks of up to %d %s",
+            section.names,
+            len(windows),
+            len(windows[-1]),
+            cutting.unit,
         )
-        gathering = None if section.by_rows else parts.Gathering(self.exposure, self.folder)
+        gathering = parts.Gathering(
+            self.exposure,
+            cutting,
+            keeps_samples=all(one.work.keeps_samples for one in section.running),
+            is_fresh=last.may_be_given_up(self.exposure),
+        )
         for window in windows:
             # Nothing here holds a block while the next one is read.
-            self._correct_block(section, running, window, gathering)
-        if gathering is not None:
+            _correct_block(section, window, gathering, keeps=not last.consumes_ramps)
+            if section.running[-1].is_given_up(self.exposure):
+                return
+        if not last.consumes_ramps:
             gathering.finish()
-
-    def _correct_block(
-        self,
-        section: Section,
-        running: Sequence[_Running],
-        window: range,
-        gathering: parts.Gathering | None,
-    ) -> None:
-        if gathering is None:
-            part = parts.rows_of(self.exposure, window, section.halo)
-        else:
-            part = parts.integrations_of(self.exposure, window)
-        for one in running:
-            one.correct(part)
-        if gathering is not None:
-            gathering.take(part, window)
-
-    def _memory(self, section: Section, size_of_references: int) -> tuple[int, int]:
-        """Return the bytes that are needed whatever the blocks are, and those of a row or so."""
-        size = _size(self.exposure)
-        fixed = PROCESS + size.always + size_of_references
-        return (fixed + size.rates, size.row) if section.by_rows else (fixed, size.integration)
 
     def _needs_all(self, what: str) -> str:
         return (
             f"{self.exposure.meta.filename}: {what} takes the whole exposure in memory, "
-            f"{readable(_size(self.exposure).in_one_piece(0))}, which max_memory="
+            f"{readable(parts.size_of(self.exposure).in_one_piece(0))}, which max_memory="
             f"{readable(self.limit)} does not allow: raise it, or do without"
         )
 
 
-def open_if_too_large(source: str | Path, model: Any, steps: Iterable[Step], limit: int) -> Any:
-    """Return an exposure whose samples stay in the file, if it is to be calibrated in blocks.
+def _correct_block(
+    section: Section, window: range, gathering: parts.Gathering, *, keeps: bool
+) -> None:
+    """Take one block through the steps of a section."""
+    part = gathering.read(window)
+    for one in section.running:
+        one.correct(part)
+    if keeps:
+        gathering.take(part, window)
+
+
+def _size_of(found: Any) -> int:
+    """Return the bytes of the arrays in what a survey found."""
+    if isinstance(found, (tuple, list)):
+        return sum(map(_size_of, found))
+    return int(getattr(found, "nbytes", 0))
+
+
+def _by_rows(work: Pass, exposure: Ramp) -> bool | None:
+    return {"integrations": False, "rows": True}.get(work.cut_for(exposure).kind)
+
+
+def has_hooks(step: Step) -> bool:
+    """Return whether hooks, which take official data models, are part of a step of a pipeline."""
+    return step.parent is not None and bool(step._pre_hooks or step._post_hooks)
+
+
+def has_product(step: Step) -> bool:
+    """Return whether a step of a pipeline saves what it makes."""
+    return step.parent is not None and bool(step.save_results or step.output_file)
+
+
+def save_product_of(step: Step, result: Any) -> None:
+    """Save what a step of a pipeline makes, as `stpipe.Step.run` does."""
+    if step.suffix is None:
+        step.suffix = step.default_suffix()
+    models = step.close(result)
+    several = models if isinstance(models, tuple) else (models,)
+    for number, model in enumerate(several):
+        step.finalize_result(model, [])
+        step.save_model(model, idx=number if len(several) > 1 else None, force=True)
+
+
+def calibrate_if_too_large(
+    step: Step, source: str | Path, model: Any, steps: Sequence[Step]
+) -> Blocks | None:
+    """Return an exposure for its way in blocks, if it is too large to be calibrated in one piece.
 
     Parameters
     ----------
+    step : CalibrationStep
+        The pipeline or step that runs, with its session.
     source : str or Path
         The FITS file.
     model : JwstDataModel
         Its metadata.
-    steps : iterable of CalibrationStep
-    limit : int
-        Bytes of memory to stay below.
+    steps : sequence of CalibrationStep
+        What is to be done.
 
     Returns
     -------
-    Ramp or None
-        None if the calibration in one piece stays below the limit.
+    Blocks or None
+        None without a limit of memory, or if the calibration in one piece stays below it.
     """
     from jwgpu.kernels.compiled import threads
 
+    limit = step.session.max_memory
+    if limit is None:
+        return None
     exposure = reading.read_ramp(source, model, threads(), in_memory=False)
     needed = peak_in_one_piece(exposure, steps)
     if needed <= limit:
@@ -326,25 +408,8 @@ def open_if_too_large(source: str | Path, model: Any, steps: Iterable[Step], lim
         readable(needed),
         readable(limit),
     )
-    return exposure
-
-
-def check_in_one_piece(source: str | Path, step: Step, limit: int) -> None:
-    """Refuse an exposure that does not fit into the memory, for a step that runs by itself.
-
-    Raises
-    ------
-    NotYetError
-        Its product, of ramps, takes the whole exposure in memory.
-    """
-    exposure = reading.read_ramp(source, in_memory=False)
-    needed = peak_in_one_piece(exposure, [step])
-    if needed > limit:
-        raise NotYetError(
-            f"{source}: {step.class_alias} by itself takes the whole exposure in memory, "
-            f"{readable(needed)}, which max_memory={readable(limit)} does not allow: raise it, or "
-            "run detector1, which works in blocks"
-        )
+    name = step.make_output_path(basepath=exposure.meta.filename, suffix="rate")
+    return Blocks(exposure, limit, Path(name).parent, step.session.device, step.session.observer)
 
 
 def peak_in_one_piece(exposure: Ramp, steps: Iterable[Step]) -> int:
@@ -360,8 +425,4 @@ def peak_in_one_piece(exposure: Ramp, steps: Iterable[Step]) -> int:
             for kind in step.needed_references(exposure.meta, shape)
         ]
         largest = max(largest, size_of_references(paths, shape))
-    return _size(exposure).in_one_piece(largest)
-
-
-def _size(exposure: Ramp) -> Size:
-    return Size(exposure.data.shape, exposure.zeroframe is not None)
+    return parts.size_of(exposure).in_one_piece(largest)

@@ -87,20 +87,24 @@ class Size:
         return RATE * (self.shape[0] + 1) * self.pixels
 
     @property
-    def saving(self) -> int:
-        """Bytes beside the products while an array of them is written: what FITS stores of it."""
-        return 8 * self.shape[0] * self.pixels
+    def rate(self) -> int:
+        """Bytes of the count rate of the exposure."""
+        return RATE * self.pixels
+
+    @property
+    def zeroframe(self) -> int:
+        """Bytes of the zero frames."""
+        return 4 * self.shape[0] * self.pixels if self.has_zeroframe else 0
 
     @property
     def always(self) -> int:
-        """Bytes of what is held in memory while the exposure is in a file."""
-        zeroframe = 4 * self.shape[0] * self.pixels if self.has_zeroframe else 0
-        return zeroframe + IMAGE_SCRATCH * self.pixels
+        """Bytes of the images that are held in memory while the exposure is in a file."""
+        return IMAGE_SCRATCH * self.pixels
 
     @property
     def integration(self) -> int:
         """Bytes of an integration in memory."""
-        return SAMPLE * self.shape[1] * self.pixels
+        return (SAMPLE * self.shape[1] + (4 if self.has_zeroframe else 0)) * self.pixels
 
     @property
     def row(self) -> int:
@@ -112,7 +116,7 @@ class Size:
 
     def in_one_piece(self, references: int) -> int:
         """Estimate the peak of memory without blocks, with so many bytes of references."""
-        return PROCESS + self.always + self.samples + self.rates + references
+        return PROCESS + self.always + self.samples + self.zeroframe + self.rates + references
 
 
 def size_of_references(paths: Iterable[Any], shape: tuple[int, ...]) -> int:

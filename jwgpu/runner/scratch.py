@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import shutil
 import tempfile
@@ -25,6 +26,10 @@ class ScratchPlanes(StoredPlanes):
         with the process, whatever ends it.
     shape : tuple of int
     dtype : dtype
+    is_cube : bool
+        Whether it has one group because its product is of three axes.
+    is_sparse : bool
+        Whether much of it will never be written; that is zero, and takes no room.
 
     Raises
     ------
@@ -32,18 +37,32 @@ class ScratchPlanes(StoredPlanes):
         If there is no room.
     """
 
-    def __init__(self, folder: Path, shape: Shape, dtype: Any) -> None:
-        self.shape, self.dtype = shape, np.dtype(dtype)
+    def __init__(
+        self,
+        folder: Path,
+        shape: Shape,
+        dtype: Any,
+        *,
+        is_cube: bool = False,
+        is_sparse: bool = False,
+    ) -> None:
+        self.shape, self.dtype, self.is_cube = shape, np.dtype(dtype), is_cube
         self._folder = folder
-        needed = int(np.prod(shape, dtype=np.int64)) * self.dtype.itemsize
+        needed = math.prod(shape) * self.dtype.itemsize
         try:
             free = shutil.disk_usage(folder).free
-            if free < needed:
+            if free < needed and not is_sparse:
                 raise OSError(errno.ENOSPC, f"{needed / 1e9:.1f} GB needed, {free / 1e9:.1f} free")
             file = tempfile.TemporaryFile(dir=folder, prefix=".jwgpu-")  # noqa: SIM115
+            os.truncate(file.fileno(), needed)
         except OSError as why:
             raise self._trouble(why) from None
         self._file: IO[bytes] = file
+
+    def __del__(self) -> None:
+        file = getattr(self, "_file", None)
+        if file is not None:
+            file.close()
 
     def read(self, ints: slice = ALL, rows: slice = ALL, groups: slice = ALL) -> Array:
         """Read a part into an array of its own, C-contiguous."""
@@ -60,17 +79,17 @@ class ScratchPlanes(StoredPlanes):
                 view, position = view[got:], position + got
         return out
 
-    def write(self, ints: slice, part: Array) -> None:
-        """Write whole integrations.
+    def write(self, ints: slice, part: Array, rows: slice = ALL, groups: slice = ALL) -> None:
+        """Write a part: (ints, groups, y, x), each of its rows contiguous.
 
         Raises
         ------
         ProductError
             If there is no room.
         """
-        ints = within(ints, self.shape[0])
-        whole = slice(0, self.shape[1]), slice(0, self.shape[2])
-        for start, piece in self._pieces(part, ints, *whole):
+        ints, groups = within(ints, self.shape[0]), within(groups, self.shape[1])
+        rows = within(rows, self.shape[2])
+        for start, piece in self._pieces(part, ints, groups, rows):
             view, position = memoryview(piece).cast("B"), start
             while view:
                 try:
@@ -79,10 +98,20 @@ class ScratchPlanes(StoredPlanes):
                     raise self._trouble(why) from None
                 view, position = view[done:], position + done
 
+    def __imul__(self, factor: float) -> ScratchPlanes:
+        """Multiply all values in place, integration by integration."""
+        for i in range(self.shape[0]):
+            one = self.read(slice(i, i + 1))
+            one *= factor
+            self.write(slice(i, i + 1), one)
+        return self
+
     def _pieces(self, part: Array, ints: slice, groups: slice, rows: slice) -> Any:
         """Yield positions in the file, and what of `part` belongs there, in one piece."""
         _, n_groups, n_rows, n_columns = self.shape
         line = n_columns * self.dtype.itemsize
+        if not part.size:
+            return
         is_whole = (groups.stop - groups.start, rows.stop - rows.start) == (n_groups, n_rows)
         for k, integration in enumerate(range(ints.start, ints.stop)):
             plane = integration * n_groups

@@ -25,6 +25,7 @@ from jwgpu.models.rates import Rates
 from jwgpu.models.stripes import count_superstripes
 from jwgpu.models.superstripes import put_stripe, take_stripe
 from jwgpu.references.stripes import of_stripe
+from jwgpu.runner.blocks import Blocks, calibrate_if_too_large
 from jwgpu.runner.session import Session
 from jwgpu.steps import provenance
 from jwgpu.steps.division import INTEGRATIONS, PIXELS, ROWS, WHOLE, Cut, Divisible
@@ -207,11 +208,17 @@ class CalibrationStep(Divisible, stpipe.Step):
     # -- between models and exposures ---------------------------------------------------------
 
     def open(self, source: Any) -> Any:
-        """Open a file, or wrap an official data model, as what this step works on."""
+        """Open a file, or wrap an official data model, as what this step works on.
+
+        Its arrays may be on the host, also where this run's device is another one.
+        """
         raise NotImplementedError
 
     def as_model(self, exposure: Any) -> Any:
-        """Return what this step works on as an official data model that shares its arrays."""
+        """Return what this step works on as an official data model that shares its arrays.
+
+        They are on the host.
+        """
         raise NotImplementedError
 
     def close(self, result: Any) -> Any:
@@ -234,8 +241,18 @@ class CalibrationStep(Divisible, stpipe.Step):
         -------
         JwstDataModel, or a tuple of them
         """
-        exposure = self.open(self._own(source))
-        return self.close(self.apply(exposure))
+        source = self._own(source)
+        if isinstance(source, (str, Path)):
+            blocks = self.in_blocks(source)
+            if blocks is not None:
+                return self.close(self.session.fetch(blocks.run([self])))
+        exposure = self.session.send(self.open(source))
+        return self.close(self.session.fetch(self.apply(exposure)))
+
+    def in_blocks(self, source: str | Path) -> Blocks | None:
+        """Return a file's exposure for its way in blocks; None to take it in one piece."""
+        del source
+        return None
 
     def _own(self, source: Any) -> Any:
         """Return a path, or a model that this step may change."""
@@ -310,8 +327,8 @@ class RampStep(CalibrationStep):
     #: ``each`` by itself, or all ``together``.
     superstripes: ClassVar[Literal["refused", "each", "together"]] = "refused"
 
-    def apply(self, exposure: Ramp) -> Any:
-        """Run this step on ramps in memory; see `CalibrationStep.apply`.
+    def prepare(self, exposure: Ramp) -> dict[str, Any]:
+        """Return the references for an exposure; see `CalibrationStep.prepare`.
 
         Raises
         ------
@@ -323,7 +340,18 @@ class RampStep(CalibrationStep):
                 f"{exposure.meta.filename}: it was read in superstripes, which refpix puts "
                 f"together: {self.class_alias} needs it to run before, do not skip it"
             )
-        return super().apply(exposure)
+        return super().prepare(exposure)
+
+    def correct_part(self, part: Ramp, *survey: Any, **references: Any) -> Any:
+        """Call `correct` on a part of the exposure, or on each of its superstripes."""
+        del survey
+        return self.correct_all(part, references)
+
+    def in_blocks(self, source: str | Path) -> Blocks | None:
+        """Return a file's exposure for its way in blocks; None to take it in one piece."""
+        if self.session.max_memory is None:
+            return None
+        return calibrate_if_too_large(self, source, reading.read_metadata(source), [self])
 
     def correct_all(self, exposure: Ramp, references: dict[str, Any]) -> Any:
         """Call `correct` on the exposure, or on each of its superstripes."""
@@ -344,11 +372,8 @@ class RampStep(CalibrationStep):
         """Open a file, or wrap an official data model, as a `Ramp`."""
         if isinstance(source, (str, Path)):
             from jwgpu.kernels.compiled import threads
-            from jwgpu.runner import blocks
 
-            if self.session.max_memory is not None:
-                blocks.check_in_one_piece(source, self, self.session.max_memory)
-            return reading.read_ramp(source, threads=threads())
+            return reading.read_ramp(source, threads=threads(), device=self.session.device)
         return reading.ramp_of(source)
 
     def as_model(self, exposure: Ramp) -> Any:

@@ -2,12 +2,14 @@
 
 An exposure that is too big for the memory goes through the steps part by part. Most steps treat a
 part like an exposure. One that must know something of the whole finds it in a `survey` beforehand,
-and says in `collect` and `conclude` what is to come of what it found in the parts; its `correct`
-does the same with the exposure as the only part.
+and says in `collect` and `conclude` what is to come of what it found in the parts. One whose parts
+are now rows and now integrations makes several `passes`. Its `correct` does all that with the
+exposure as the only part.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -39,19 +41,47 @@ def ROWS(halo: int) -> Cut:
 
 
 class Divisible:
-    """What a step tells of how it may be divided."""
+    """What a step, or one of its passes, tells of how it may be divided.
 
-    #: How an exposure may be divided for this step.
+    Parts come in order: of two, the one of earlier integrations, or lower rows, comes first.
+    """
+
+    #: How an exposure may be divided.
     cut: ClassVar[Cut] = WHOLE
     #: Whether `survey` finds something: the steps before must then be done with all parts first.
     has_survey: ClassVar[bool] = False
     #: Whether what surveys of later steps look at is the same before and after this step.
     is_unseen_by_surveys: ClassVar[bool] = False
+    #: Whether samples stay as they are (flags may change).
+    keeps_samples: ClassVar[bool] = False
+    #: Whether what `conclude` returns takes the place of the ramps, which nobody needs any more.
+    consumes_ramps: ClassVar[bool] = False
+    #: Memory that a part takes beside its samples and flags, as a share of these.
+    more_memory: float = 0.0
 
     def cut_for(self, exposure: Any) -> Cut:
         """Return how this exposure may be divided, with the parameters that this step has."""
         del exposure
         return self.cut
+
+    def changes_shape(self, exposure: Any) -> bool:
+        """Return whether the images of this exposure are others afterwards."""
+        del exposure
+        return False
+
+    def may_be_given_up(self, exposure: Any) -> bool:
+        """Return whether a part may find that the exposure must stay as it was (`SkipStep`)."""
+        del exposure
+        return False
+
+    def stands_alone(self, exposure: Any) -> bool:
+        """Return whether blocks are not to be shared with the steps before."""
+        return self.may_be_given_up(exposure)
+
+    def passes(self, exposure: Any, **references: Any) -> Sequence[Divisible]:
+        """Return what goes over the exposure, one after the other: the step itself."""
+        del exposure, references
+        return [self]
 
     def survey(self, *exposure: Any, **references: Any) -> Any:
         """Return what `correct_part` has to know of the whole exposure.
@@ -59,7 +89,7 @@ class Divisible:
         Parameters
         ----------
         exposure : Ramp
-            One; its ``data`` and ``groupdq`` may be `jwgpu.models.stored_planes.StoredPlanes`.
+            One; it may be stored in files, see `jwgpu.runner.parts`.
         **references : Reference
         """
         del exposure, references
@@ -88,6 +118,9 @@ class Divisible:
 
     def correct_undivided(self, exposure: Any, **references: Any) -> Any:
         """Do what is done with parts to an exposure in one piece: for the `correct` of a step."""
-        survey = self.survey(exposure, **references)
-        found = self.correct_part(exposure, survey, **references)
-        return self.conclude(exposure, survey, self.collect(None, exposure, found))
+        result = None
+        for one in self.passes(exposure, **references):
+            survey = one.survey(exposure, **references)
+            found = one.correct_part(exposure, survey, **references)
+            result = one.conclude(exposure, survey, one.collect(None, exposure, found))
+        return result

@@ -17,17 +17,14 @@ from jwgpu.kernels.jump import (
     find_jumps,
     is_clipped,
 )
-from jwgpu.kernels.large_events import (
-    ShowerSettings,
-    SnowballSettings,
-    flag_showers,
-    flag_snowballs,
-)
+from jwgpu.kernels.large_events import ShowerSettings, SnowballSettings
 from jwgpu.models.flags import DO_NOT_USE, JUMP_DET, NO_GAIN_VALUE
 from jwgpu.models.ramp import Ramp
 from jwgpu.models.stored_planes import StoredPlanes
 from jwgpu.references.types import GainReference, ReadNoiseReference
-from jwgpu.steps.base import ROWS, WHOLE, Cut, RampStep, SkipStep, param
+from jwgpu.steps.base import ROWS, RampStep, SkipStep, param
+from jwgpu.steps.division import Divisible
+from jwgpu.steps.large_events import ShowerPass, SnowballPass
 
 log = logging.getLogger(__name__)
 
@@ -56,11 +53,6 @@ class _Survey(NamedTuple):
     is_full: Any = None
 
 
-class _Found(NamedTuple):
-    jumps: JumpCount
-    events: int
-
-
 class JumpStep(RampStep):
     """Find cosmic-ray hits by the differences of successive groups."""
 
@@ -70,6 +62,7 @@ class JumpStep(RampStep):
     has_survey = True
     # Neither sets nor clears DO_NOT_USE and SATURATED.
     is_unseen_by_surveys = True
+    keeps_samples = True
 
     rejection_threshold: float = param(4.0, low=0, help="sigmas beyond which a jump is flagged")
     three_group_rejection_threshold: float = param(
@@ -147,10 +140,20 @@ class JumpStep(RampStep):
         if n_groups <= 2:
             raise SkipStep(f"{n_groups} groups are too few to find jumps")
 
-    def cut_for(self, exposure: Ramp) -> Cut:
-        """Return how this exposure may be divided; large events are found in whole images."""
-        del exposure
-        return WHOLE if self.expand_large_events or self.find_showers else self.cut
+    _count: JumpCount
+
+    def passes(self, exposure: Ramp, **references: Any) -> list[Divisible]:
+        """Return what goes over the exposure: the search for jumps, and those for large events."""
+        del references
+        found: list[Divisible] = [self]
+        if self.expand_large_events:
+            settings = self._snowball_settings(_required(exposure, "group_time", "TGROUP"))
+            found.append(SnowballPass(settings, self._record_rates))
+        if self.find_showers:
+            if self.max_shower_amplitude != DEFAULT_SHOWER_AMPLITUDE:
+                log.warning("max_shower_amplitude has no effect: it is always %g", SHOWER_AMPLITUDE)
+            found.append(ShowerPass(lambda: self._shower_settings(exposure), self._record_rates))
+        return found
 
     def correct(self, ramp: Ramp, gain: GainReference, readnoise: ReadNoiseReference) -> None:
         """Flag jumps in ``groupdq``, and pixels without a gain in ``pixeldq``.
@@ -183,7 +186,7 @@ class JumpStep(RampStep):
 
     def correct_part(
         self, part: Ramp, survey: _Survey, *, gain: GainReference, readnoise: ReadNoiseReference
-    ) -> _Found:
+    ) -> JumpCount:
         """Flag the jumps of some rows; see `correct`."""
         # As "not positive" NaN is included.
         part.pixeldq[~(gain.data > 0)] |= NO_GAIN_VALUE | DO_NOT_USE
@@ -191,47 +194,28 @@ class JumpStep(RampStep):
         if part.part is not None:
             around = Surroundings(survey.is_unusable, survey.is_full, part.part.own_rows)
         arrays = (part.data, part.groupdq, gain.data, readnoise.data)
-        count = find_jumps(*arrays, survey.settings, around)
-        return _Found(count, self._flag_large_events(part, gain, readnoise, count))
+        return find_jumps(*arrays, survey.settings, around)
 
-    def collect(self, collected: _Found | None, part: Ramp, found: _Found) -> _Found:
+    def collect(self, collected: JumpCount | None, part: Ramp, found: JumpCount) -> JumpCount:
         """Add up the jumps of all parts."""
-        if collected is None or collected.jumps.jumps is None or found.jumps.jumps is None:
+        del part
+        if collected is None or collected.jumps is None or found.jumps is None:
             return found
-        n_jumps = collected.jumps.jumps + found.jumps.jumps
-        return _Found(JumpCount(n_jumps, found.jumps.unusable_groups), found.events)
+        return JumpCount(collected.jumps + found.jumps, found.unusable_groups)
 
-    def conclude(self, exposure: Ramp, survey: _Survey, collected: _Found) -> None:
-        """Write the keywords."""
-        count = collected.jumps
-        if count.jumps is None:
+    def conclude(self, exposure: Ramp, survey: _Survey, collected: JumpCount) -> None:
+        """Write the keywords, which are written again when large events are counted."""
+        del survey
+        self._count = collected
+        if collected.jumps is None:
             log.warning("fewer than %d groups are usable: jumps are not searched", MINIMUM_GROUPS)
         else:
-            log.info("%d samples have jumps, without neighbours", count.jumps)
-        _record_rates(exposure, count, collected.events, self.expand_large_events)
+            log.info("%d samples have jumps, without neighbours", collected.jumps)
+        if not (self.expand_large_events or self.find_showers):
+            self._record_rates(exposure, 0)
 
-    def _flag_large_events(
-        self, ramp: Ramp, gain: GainReference, readnoise: ReadNoiseReference, count: JumpCount
-    ) -> int:
-        """Flag around snowballs and showers; return how many were found."""
-        group_time = ramp.meta.exposure.group_time
-        events = 0
-        if self.expand_large_events:
-            events = flag_snowballs(ramp.groupdq, self._snowball_settings(group_time))
-            log.info("%d snowballs, each group counted", events)
-        if self.find_showers:
-            if self.max_shower_amplitude != DEFAULT_SHOWER_AMPLITUDE:
-                log.warning("max_shower_amplitude has no effect: it is always %g", SHOWER_AMPLITUDE)
-            settings = self._shower_settings(ramp, count)
-            arrays = (ramp.data, ramp.groupdq, ramp.pixeldq, gain.data, readnoise.data)
-            showers = flag_showers(*arrays, settings)
-            if showers is None:
-                log.warning("there are too few differences: showers are not searched")
-            else:
-                log.info("%d showers, each group counted", showers)
-            # Quirk: of both kinds the keyword counts the showers only.
-            events = showers or 0
-        return events
+    def _record_rates(self, exposure: Ramp, events: int) -> None:
+        _record_rates(exposure, self._count, events, self.expand_large_events)
 
     def _snowball_settings(self, group_time: float) -> SnowballSettings:
         following = int(self.snowball_time_masked_next_int // group_time)
@@ -247,7 +231,7 @@ class JumpStep(RampStep):
             following_groups=following if self.mask_snowball_core_next_int else 0,
         )
 
-    def _shower_settings(self, ramp: Ramp, count: JumpCount) -> ShowerSettings:
+    def _shower_settings(self, ramp: Ramp) -> ShowerSettings:
         group_time = ramp.meta.exposure.group_time
         return ShowerSettings(
             frames_averaged=ramp.meta.exposure.nframes,
@@ -262,7 +246,7 @@ class JumpStep(RampStep):
             # Quirk: meant in DN, it is officially compared with electrons.
             largest_change=SHOWER_AMPLITUDE * group_time,
             minimum_sigclip_groups=self.minimum_sigclip_groups,
-            jumps_were_searched=count.jumps is not None,
+            jumps_were_searched=self._count.jumps is not None,
         )
 
     def _settings(self, ramp: Ramp, gain: Any) -> JumpSettings:
@@ -314,6 +298,13 @@ def _full_after_clipping(
     return is_full
 
 
+def _where_all_have(groupdq: Any, flag: int) -> Any:
+    """Return, (ints, groups) bool, in which images all pixels have a flag."""
+    if isinstance(groupdq, StoredPlanes):
+        return groupdq.where_all_have(flag)
+    return find_full_groups(groupdq, flag)
+
+
 def _required(ramp: Ramp, attribute: str, keyword: str) -> Any:
     value = getattr(ramp.meta.exposure, attribute)
     if not value:
@@ -334,10 +325,7 @@ def _record_rates(ramp: Ramp, count: JumpCount, events: int, expands_cores: bool
     unusable_groups = count.unusable_groups
     if expands_cores and unusable_groups:
         # Quirk: widened cores lose DO_NOT_USE, and their groups count as usable here.
-        xp = namespace_of(ramp.groupdq)
-        unusable_groups = sum(
-            bool(xp.all(plane & DO_NOT_USE)) for planes in ramp.groupdq for plane in planes
-        )
+        unusable_groups = int(_where_all_have(ramp.groupdq, DO_NOT_USE).sum())
     n_differences = n_ints * (n_groups - 1) - unusable_groups
     if n_differences < 1:
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, NamedTuple
 
 from jwgpu.backends import namespace_of
 from jwgpu.errors import ParameterError
@@ -16,7 +16,9 @@ from jwgpu.references.types import (
     TrapDensityReference,
     TrapParametersReference,
 )
-from jwgpu.steps.base import WHOLE, RampStep, SkipStep, param
+from jwgpu.runner.parts import put_together
+from jwgpu.steps.base import ROWS, RampStep, SkipStep, param
+from jwgpu.steps.division import Divisible
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +28,30 @@ _UNIX_EPOCH = 40587.0  # as a Modified Julian Date
 #: Rows that are followed at a time, so that scratch is small beside the exposure.
 _ROWS = 64
 
+#: Memory of what is subtracted, as a share of samples and flags.
+_SUBTRACTED = 0.8
+
 _TRAP_INSTRUMENTS = ("FGS", "NIRCAM", "NIRISS")
+
+
+class _Filled(NamedTuple):
+    """The traps of an exposure.
+
+    Attributes
+    ----------
+    traps : Traps
+    everywhere : ndarray, (families, y, x) float32
+        The filled ones in all of the detector, on the host.
+    place : (slice, slice)
+        Where in it the exposure is.
+    filled : array, (families, y, x) float32
+        The filled ones where the exposure is: before it, and afterwards.
+    """
+
+    traps: Traps
+    everywhere: Any
+    place: tuple[slice, slice]
+    filled: Any
 
 
 class PersistenceStep(RampStep):
@@ -37,7 +62,8 @@ class PersistenceStep(RampStep):
     """
 
     class_alias = "persistence"
-    cut = WHOLE
+    # Each pixel is on its own, and goes through all integrations.
+    cut = ROWS(0)
 
     save_persistence: str | None = param(
         None, help="ASDF file for the windows; with traps, true saves what is subtracted"
@@ -70,7 +96,8 @@ class PersistenceStep(RampStep):
         return None if self.input_trapsfilled in (None, "", "None") else self.input_trapsfilled
 
     @property
-    def _has_window(self) -> bool:
+    def has_window(self) -> bool:
+        """Whether it is said how long a window lasts."""
         return self.persistence_time is not None and self.persistence_time > 0
 
     def needed_references(self, meta: Any, shape: tuple[int, ...] = ()) -> dict[str, type]:
@@ -84,7 +111,7 @@ class PersistenceStep(RampStep):
 
     def set_status(self, exposure: Any, status: str) -> None:
         """Record the status; without a time for the windows that is FAILED, as in release 3.0."""
-        has_failed = status == "COMPLETE" and not self.follows_traps and not self._has_window
+        has_failed = status == "COMPLETE" and not self.follows_traps and not self.has_window
         super().set_status(exposure, "FAILED" if has_failed else status)
 
     def correct(
@@ -103,75 +130,62 @@ class PersistenceStep(RampStep):
         trapdensity, trappars, persat : reference, optional
             Of the traps.
         """
-        if not self.follows_traps:
-            self._flag_windows(ramp)
-            return
-        if trapdensity is None or trappars is None or persat is None:
-            raise SkipStep("a TRAPDENSITY, TRAPPARS or PERSAT reference is N/A")
-        traps = Traps.of(trappars.rows, trapdensity.data, trapdensity.dq, persat.data, persat.dq)
-        self._subtract_released(ramp, traps)
+        references = {"trapdensity": trapdensity, "trappars": trappars, "persat": persat}
+        self.correct_undivided(ramp, **references)
 
-    # -- windows ------------------------------------------------------------------------------
+    def passes(self, exposure: Ramp, **references: Any) -> list[Divisible]:
+        """Return what goes over the exposure: windows or traps."""
+        del exposure, references
+        return [_TrapPass(self) if self.follows_traps else _WindowPass(self)]
 
-    def _flag_windows(self, ramp: Ramp) -> None:
-        if not self._has_window:
-            log.warning("persistence: persistence_time must be given, in seconds: nothing is done")
-            return
-        xp = namespace_of(ramp.data)
-        ends = xp.zeros(ramp.image_shape, dtype=xp.float64)
+    def flag(self, part: Ramp, ends: Any) -> None:
+        """Flag the groups in the windows of some rows, whose ends are those before, and change."""
+        assert self.persistence_time is not None
+        flag = PERSISTENCE | (DO_NOT_USE if self.persistence_dnu else 0)
+        flag_windows(
+            part.data[:, :, part.own_rows], part.groupdq[:, :, part.own_rows], ends,
+            starts_of(part), float(part.meta.exposure.group_time), self.persistence_time,
+            self.dn_threshold, flag,
+        )  # fmt: skip
+
+    def windows_at_start(self, ramp: Ramp) -> Any:
+        """Return when the windows end that earlier exposures have opened: (y, x) float64, in s."""
+        xp = self.session.device.xp
         if self.persistence_array_file is not None:
             detector = str(ramp.meta.instrument.detector)
             found = trap_files.read_windows(
                 self.persistence_array_file, detector, self.persistence_time, ramp.image_shape
             )
-            ends = ends if found is None else xp.asarray(found)
-        assert self.persistence_time is not None
-        flag = PERSISTENCE | (DO_NOT_USE if self.persistence_dnu else 0)
-        flag_windows(
-            ramp.data, ramp.groupdq, ends, starts_of(ramp), float(ramp.meta.exposure.group_time),
-            self.persistence_time, self.dn_threshold, flag,
-        )  # fmt: skip
+            if found is not None:
+                return xp.asarray(found)
+        return xp.zeros(ramp.image_shape, dtype=xp.float64)
+
+    def save_windows(self, ramp: Ramp, ends: Any) -> None:
+        """Save when the windows end, if that is asked for."""
         if self.save_persistence is not None:
             on_host = self.session.device.fetch(ends)
             trap_files.write_windows(
                 self.save_persistence, ramp.meta, on_host, self.persistence_time
             )
 
-    # -- traps --------------------------------------------------------------------------------
-
-    def _subtract_released(self, ramp: Ramp, traps: Traps) -> None:
-        xp = namespace_of(ramp.data)
-        timing = _timing(ramp.meta)
-        everywhere, place = self._filled_at_start(ramp, traps, timing)
-        filled = xp.asarray(everywhere[(slice(None), *place)])
-        subtracted = xp.zeros_like(ramp.data) if self._saves_subtracted else None
-        for first in range(0, ramp.data.shape[2], _ROWS):
-            rows = slice(first, first + _ROWS)
-            most = subtract_released(
-                ramp.data[:, :, rows],
-                ramp.groupdq[:, :, rows],
-                filled[:, rows],
-                traps.at(rows),
-                timing,
-                None if subtracted is None else subtracted[:, :, rows],
-            )
-            is_much = xp.asarray(most >= self.flag_pers_cutoff, dtype=ramp.pixeldq.dtype)
-            ramp.pixeldq[rows] |= is_much * PERSISTENCE
+    def save_traps(self, ramp: Ramp, before: _Filled, subtracted: Any) -> None:
+        """Save the filled traps, and what was subtracted."""
         fetch = self.session.device.fetch
         if self.save_trapsfilled or self.save_results:
-            everywhere[(slice(None), *place)] = fetch(filled)
+            before.everywhere[(slice(None), *before.place)] = fetch(before.filled)
             self.save_model(
-                trap_files.trapsfilled_model(ramp, everywhere), "trapsfilled", force=True
+                trap_files.trapsfilled_model(ramp, before.everywhere), "trapsfilled", force=True
             )
         if subtracted is not None:
-            product = trap_files.subtracted_model(ramp, fetch(subtracted))
+            product = trap_files.subtracted_model(ramp, subtracted)
             self.save_model(product, "output_pers", force=True)
 
     @property
-    def _saves_subtracted(self) -> bool:
+    def saves_subtracted(self) -> bool:
+        """Whether what the traps release is a product."""
         return str(self.save_persistence).lower() not in ("none", "false", "")
 
-    def _filled_at_start(
+    def filled_at_start(
         self, ramp: Ramp, traps: Traps, timing: Timing
     ) -> tuple[Any, tuple[slice, slice]]:
         """Return the filled traps of the whole detector, and the place of the exposure in them.
@@ -198,6 +212,104 @@ class PersistenceStep(RampStep):
             filled[k] -= filled[k] * family.released(during)
             filled[(k, *place)] = inside
         return filled, place
+
+
+class _WindowPass(Divisible):
+    """The windows of some rows."""
+
+    cut = ROWS(0)
+    keeps_samples = True
+
+    def __init__(self, step: PersistenceStep) -> None:
+        self._step = step
+
+    def survey(self, *exposure: Ramp, **references: Any) -> Any:
+        """Return when the windows end: (y, x) float64, which the parts change."""
+        del references
+        if not self._step.has_window:
+            log.warning("persistence: persistence_time must be given, in seconds: nothing is done")
+            return None
+        return self._step.windows_at_start(*exposure)
+
+    def correct_part(self, part: Ramp, survey: Any, **references: Any) -> Any:
+        """Flag the windows of some rows; return when all of them end."""
+        del references
+        if survey is not None:
+            self._step.flag(part, survey[_rows_of(part)])
+        return survey
+
+    def collect(self, collected: Any, part: Ramp, found: Any) -> Any:
+        """Return when the windows end; the parts have changed them in place."""
+        del collected, part
+        return found
+
+    def conclude(self, exposure: Ramp, survey: Any, collected: Any) -> None:
+        """Save when they end."""
+        del survey
+        if collected is not None:
+            self._step.save_windows(exposure, collected)
+
+
+class _TrapPass(Divisible):
+    """The traps of some rows."""
+
+    cut = ROWS(0)
+
+    def __init__(self, step: PersistenceStep) -> None:
+        self._step = step
+        self.more_memory = _SUBTRACTED if step.saves_subtracted else 0.0
+
+    def survey(self, *exposure: Ramp, **references: Any) -> _Filled:
+        """Return the traps at the start of the exposure."""
+        density, rows, persat = (references[n] for n in ("trapdensity", "trappars", "persat"))
+        if density is None or rows is None or persat is None:
+            raise SkipStep("a TRAPDENSITY, TRAPPARS or PERSAT reference is N/A")
+        traps = Traps.of(rows.rows, density.data, density.dq, persat.data, persat.dq)
+        (ramp,) = exposure
+        everywhere, place = self._step.filled_at_start(ramp, traps, _timing(ramp.meta))
+        # Contiguous, and not part of the other: changed in place.
+        filled = self._step.session.device.send(everywhere[(slice(None), *place)].copy())
+        return _Filled(traps, everywhere, place, filled)
+
+    def correct_part(self, part: Ramp, survey: _Filled, **references: Any) -> Any:
+        """Correct some rows; return what was subtracted from them, if that is asked for."""
+        del references
+        xp = namespace_of(part.data)
+        saves = self._step.saves_subtracted
+        subtracted = xp.zeros_like(part.data) if saves else None
+        offset = _rows_of(part).start - (part.own_rows.start or 0)
+        own = range(*part.own_rows.indices(part.image_shape[0]))
+        for first in own[::_ROWS]:
+            rows = slice(first, min(first + _ROWS, own.stop))
+            there = slice(rows.start + offset, rows.stop + offset)
+            most = subtract_released(
+                part.data[:, :, rows],
+                part.groupdq[:, :, rows],
+                survey.filled[:, there],
+                survey.traps.at(there),
+                _timing(part.meta),
+                None if subtracted is None else subtracted[:, :, rows],
+            )
+            is_much = xp.asarray(most >= self._step.flag_pers_cutoff, dtype=part.pixeldq.dtype)
+            part.pixeldq[rows] |= is_much * PERSISTENCE
+        return subtracted
+
+    def collect(self, collected: Any, part: Ramp, found: Any) -> Any:
+        """Put together what was subtracted."""
+        return None if found is None else put_together(collected, part, found)
+
+    def conclude(self, exposure: Ramp, survey: _Filled, collected: Any) -> None:
+        """Save the traps, and what was subtracted."""
+        if collected is not None and exposure.storage is None:
+            collected = self._step.session.device.fetch(collected)
+        self._step.save_traps(exposure, survey, collected)
+
+
+def _rows_of(part: Ramp) -> slice:
+    """Return which rows of the exposure are a part's own."""
+    first = 0 if part.part is None else part.part.first_row
+    own = range(*part.own_rows.indices(part.image_shape[0]))
+    return slice(first + own.start, first + own.stop)
 
 
 def flag_windows(

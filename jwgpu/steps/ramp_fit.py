@@ -8,14 +8,15 @@ from typing import Any, NamedTuple
 from jwgpu.backends import namespace_of
 from jwgpu.errors import InputError
 from jwgpu.kernels.likelihood_fit import LEAST_GROUPS, fit_ramps_by_likelihood
-from jwgpu.kernels.ramp_fit import Fit, Timing, fit_ramps
+from jwgpu.kernels.ramp_fit import Fit, Segments, Timing, fit_ramps
 from jwgpu.models import reading, writing
 from jwgpu.models.flags import DO_NOT_USE, SATURATED
 from jwgpu.models.ramp import Ramp
 from jwgpu.models.rates import RampFitOutput, Rates
-from jwgpu.models.stored_planes import StoredPlanes
+from jwgpu.models.stored_planes import FirstGroups, StoredPlanes
 from jwgpu.references.types import GainReference, ReadNoiseReference
-from jwgpu.steps.base import ROWS, WHOLE, Cut, RampStep, param
+from jwgpu.runner.parts import put_together
+from jwgpu.steps.base import ROWS, RampStep, param
 from jwgpu.steps.readout import refuse_special_readout
 
 log = logging.getLogger(__name__)
@@ -39,12 +40,14 @@ class _Survey(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """The rates of some rows, or of all, and what `save_opt` asks for."""
+    """The rates (two `Fit`) of some rows, or of all, and what `save_opt` asks for."""
 
-    rate: Fit
-    rateints: Fit
+    rate: Any
+    rateints: Any
     segments: Any = None
     chi_square: Any = None
+    n_segments: int = 0
+    n_jumps: int = 0
 
 
 class RampFitStep(RampStep):
@@ -54,6 +57,7 @@ class RampFitStep(RampStep):
     cut = ROWS(0)
     # Groups that no pixel may use are left out first, and that takes all pixels to see.
     has_survey = True
+    consumes_ramps = True
 
     algorithm: str = param(
         "OLS_C", options=("OLS_C", "LIKELY"), help="least squares, or maximum likelihood"
@@ -76,10 +80,9 @@ class RampFitStep(RampStep):
         """
         refuse_special_readout(self.class_alias, ramp)
 
-    def cut_for(self, exposure: Ramp) -> Cut:
-        """Return how this exposure may be divided; what `save_opt` asks for is made in one go."""
-        del exposure
-        return WHOLE if self.save_opt else self.cut
+    def stands_alone(self, exposure: Ramp) -> bool:
+        """Return whether the number of segments counts, to which no rows around may add."""
+        return self.save_opt or super().stands_alone(exposure)
 
     def correct(
         self, ramp: Ramp, readnoise: ReadNoiseReference, gain: GainReference
@@ -155,23 +158,33 @@ class RampFitStep(RampStep):
         """Put the rates of a part into those of the exposure."""
         if part.part is None:
             return found
-        if collected is None:
-            ints, _, rows, columns = part.part.shape
-            collected = _Found(_empty((rows, columns), found), _empty((ints, rows, columns), found))
-        first = part.part.first_row
-        own = part.own_rows
-        rows_of_part = slice(first + own.start, first + own.stop)
-        for whole, piece in zip(collected[:2], found[:2], strict=True):
-            for target, values in zip(whole, piece, strict=True):
-                target[..., rows_of_part, :] = values[..., own, :]
-        return collected
+        before = collected or _Found(None, None)
+
+        def together(whole: Any, piece: Any, n_groups: int | None = None) -> Any:
+            if piece is None:
+                return None
+            wholes = whole or [None] * len(piece)
+            pairs = zip(wholes, piece, strict=True)
+            found = [put_together(one, part, values, n_groups) for one, values in pairs]
+            return type(piece)._make(found)
+
+        chi_square, segments = found.chi_square, found.segments
+        return _Found(
+            together(before.rate, found.rate),
+            together(before.rateints, found.rateints),
+            # There cannot be more of them than groups.
+            together(before.segments, segments, part.part.shape[1]),
+            None if chi_square is None else put_together(before.chi_square, part, chi_square),
+            max(before.n_segments, 0 if segments is None else segments.slope.shape[1]),
+            max(before.n_jumps, 0 if segments is None else segments.crmag.shape[1]),
+        )
 
     def conclude(self, exposure: Ramp, survey: _Survey, collected: _Found) -> tuple[Rates, Rates]:
         """Return the products, and save what `save_opt` asks for."""
         del survey
         name = self.opt_name or exposure.meta.filename
         if collected.segments is not None:
-            segments = RampFitOutput(**collected.segments._asdict())
+            segments = RampFitOutput(**_trimmed(collected)._asdict())
             output = writing.fitopt_model(exposure, segments)
             self.save_model(output, "fitopt", output_file=name)
         if collected.chi_square is not None:
@@ -254,10 +267,17 @@ class RampFitStep(RampStep):
         return range(n_groups) if first >= last else range(first, min(last + 1, n_groups))
 
 
-def _empty(shape: tuple[int, ...], found: _Found) -> Fit:
-    """Return arrays for the rates of an exposure of which some rows were found."""
-    xp = namespace_of(found.rate.data)
-    return Fit._make(xp.empty(shape, dtype=values.dtype) for values in found.rate)
+def _trimmed(found: _Found) -> Segments:
+    """Return the segments, without those that no ramp has where they were put together."""
+    segments: Segments = found.segments
+    if not isinstance(segments.slope, StoredPlanes):
+        return segments
+    trimmed = {
+        name: FirstGroups(planes, found.n_jumps if name == "crmag" else found.n_segments)
+        for name, planes in segments._asdict().items()
+        if name != "pedestal"
+    }
+    return segments._replace(**trimmed)
 
 
 def _usable_groups(ramp: Ramp, selected: range) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from jwgpu.errors import InputError
 from jwgpu.models import reading
 from jwgpu.models.ramp import Ramp
 from jwgpu.models.rates import Rates
+from jwgpu.runner.blocks import Blocks, calibrate_if_too_large
 from jwgpu.steps.base import CalibrationStep
 
 
@@ -34,6 +35,12 @@ class RampOrRateStep(CalibrationStep):
         if isinstance(source, datamodels.RampModel):
             return reading.ramp_of(source)
         return _rates_of(source)
+
+    def in_blocks(self, source: str | Path) -> Blocks | None:
+        """Return a file's ramps for their way in blocks; None to take it in one piece."""
+        if self.session.max_memory is None or not _has_ramps(source):
+            return None
+        return calibrate_if_too_large(self, source, reading.read_metadata(source), [self])
 
     def as_model(self, exposure: Ramp | Rates) -> Any:
         """Return the exposure as the official data model that it came from."""
