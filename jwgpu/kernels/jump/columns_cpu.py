@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from jwgpu.kernels.compiled import compiled
+from jwgpu.kernels.compiled import compiled, over_rows
 from jwgpu.models.flags import DO_NOT_USE, JUMP_DET, SATURATED
 
 _UNUSABLE: Final = np.uint8(DO_NOT_USE | SATURATED)
@@ -57,6 +57,25 @@ def scratch_for(n: int, n_columns: int) -> Block:
         read_variance=np.empty(width, np.float64),
         moments=np.empty((3, width), np.float64),
     )
+
+
+def over_blocks(function: Any, data: Any, *arguments: Any) -> None:
+    """Call ``function(block, first, stop, data, *arguments)`` on ranges of all rows.
+
+    Each range has scratch of its own, in which the function takes a block of pixels at a time.
+
+    Parameters
+    ----------
+    function : callable
+    data : array, (ints, groups, y, x)
+    *arguments
+    """
+    over_rows(_with_scratch, data.shape[2], function, data, *arguments)
+
+
+def _with_scratch(first: int, stop: int, function: Any, data: Any, *arguments: Any) -> None:
+    n_ints, n_groups, _, n_columns = data.shape
+    function(scratch_for(n_ints * (n_groups - 1), n_columns), first, stop, data, *arguments)
 
 
 @compiled

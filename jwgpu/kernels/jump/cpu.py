@@ -20,7 +20,7 @@ from jwgpu.kernels.jump.columns_cpu import (
     ABSOLUTE,
     SIGNED,
     Block,
-    scratch_for,
+    over_blocks,
     set_jump,
     sort_differences,
     take_differences,
@@ -33,8 +33,8 @@ from jwgpu.kernels.jump.one_ramp_cpu import (
     find_jumps_in_one_ramp,
     median_of_sorted,
 )
-from jwgpu.kernels.jump.sigma_clip_cpu import clip_in_rows
-from jwgpu.kernels.jump.spread_cpu import flag_after_jumps_in_rows, flag_neighbors_in_rows
+from jwgpu.kernels.jump.sigma_clip_cpu import clip_in_blocks
+from jwgpu.kernels.jump.spread_cpu import flag_after_jumps_in_blocks, flag_neighbors_in_rows
 from jwgpu.models.flags import JUMP_DET
 
 _JUMP: Final = np.uint8(JUMP_DET)
@@ -155,13 +155,6 @@ def find_jumps_in_blocks(
             n_jumps[y] += n_found
 
 
-def find_jumps_in_rows(first: int, stop: int, data: Any, *arguments: Any) -> None:
-    """Find the jumps of rows ``first`` to ``stop - 1`` with scratch of their own."""
-    n_ints, n_groups, _, n_columns = data.shape
-    block = scratch_for(n_ints * (n_groups - 1), n_columns)
-    find_jumps_in_blocks(block, first, stop, data, *arguments)
-
-
 @compiled
 def check_planes(first: int, stop: int, groupdq: Any, flags: int, is_full: Any) -> None:
     """Say of planes ``first`` to ``stop - 1`` whether every pixel has one of ``flags``."""
@@ -198,7 +191,7 @@ def clear_unusable(groupdq: Any) -> None:
 
 def clip_jumps(data: Any, groupdq: Any, gain: Any, rejection: float, step: int) -> None:
     """Flag what sigma clipping finds among differences that lie ``step`` apart."""
-    over_rows(clip_in_rows, data.shape[2], data, groupdq, gain, rejection, step)
+    over_blocks(clip_in_blocks, data, groupdq, gain, rejection, step)
 
 
 def flag_jumps(
@@ -210,8 +203,8 @@ def flag_jumps(
     marks = np.zeros((n_rows, n_ints, n_words, n_columns), np.uint8)
     n_jumps = np.empty(n_rows, np.int64)
     arrays = (data, groupdq, gain, readnoise)
-    over_rows(find_jumps_in_rows, n_rows, *arrays, limits, marks, n_jumps)
+    over_blocks(find_jumps_in_blocks, *arrays, limits, marks, n_jumps)
     over_rows(flag_neighbors_in_rows, n_rows, groupdq, marks)
     if after is not None:
-        over_rows(flag_after_jumps_in_rows, n_rows, data, groupdq, gain, after)
+        over_blocks(flag_after_jumps_in_blocks, data, groupdq, gain, after)
     return n_jumps

@@ -10,7 +10,6 @@ import numpy as np
 from jwgpu.kernels.compiled import compiled
 from jwgpu.kernels.jump.columns_cpu import (
     Block,
-    scratch_for,
     set_jump,
     take_differences,
 )
@@ -148,7 +147,11 @@ def clip_in_blocks(
     rejection: float,
     step: int,
 ) -> None:
-    """Find the jumps of rows ``first`` to ``stop - 1``, a block of pixels at a time."""
+    """Find the jumps of rows ``first`` to ``stop - 1``, a block of pixels at a time.
+
+    Differences that lie ``step`` apart are compared: 1 for all, ``groups - 1`` for the same one of
+    each integration. ``rejection`` is in standard deviations.
+    """
     n_columns = data.shape[3]
     for y in range(first, stop):
         for left in range(0, n_columns, block.previous.size):
@@ -157,22 +160,3 @@ def clip_in_blocks(
             take_differences(data[:, :, y, left:right], flags, gain[y, left:right], block)
             for k in range(step):
                 flag_by_clipping(block, flags, rejection, k, step)
-
-
-def clip_in_rows(first: int, stop: int, data: Any, *arguments: Any) -> None:
-    """Find jumps in rows ``first`` to ``stop - 1``.
-
-    Parameters
-    ----------
-    first, stop : int
-    data, groupdq, gain : array
-        As for `jwgpu.kernels.jump.find_jumps`.
-    rejection : float
-        In standard deviations.
-    step : int
-        Differences that lie so far apart are compared: 1 for all, ``groups - 1`` for the same one
-        of each integration.
-    """
-    n_ints, n_groups, _, n_columns = data.shape
-    block = scratch_for(n_ints * (n_groups - 1), n_columns)
-    clip_in_blocks(block, first, stop, data, *arguments)

@@ -10,7 +10,6 @@ from jwgpu.kernels.compiled import compiled
 from jwgpu.kernels.jump.columns_cpu import (
     SIGNED,
     Block,
-    scratch_for,
     sort_differences,
     take_differences,
 )
@@ -100,10 +99,3 @@ def flag_after_jumps_in_blocks(
                 after,
                 block,
             )
-
-
-def flag_after_jumps_in_rows(first: int, stop: int, data: Any, *arguments: Any) -> None:
-    """Flag what follows large jumps in rows ``first`` to ``stop - 1``."""
-    n_ints, n_groups, _, n_columns = data.shape
-    block = scratch_for(n_ints * (n_groups - 1), n_columns)
-    flag_after_jumps_in_blocks(block, first, stop, data, *arguments)

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from jwgpu.kernels.compiled import compiled, over_rows
-from jwgpu.kernels.jump.columns_cpu import SIGNED, Block, scratch_for, sort_differences
+from jwgpu.kernels.jump.columns_cpu import SIGNED, Block, over_blocks, sort_differences
 from jwgpu.kernels.jump.sigma_clip_cpu import clipping_bounds, select
 from jwgpu.kernels.large_events import CLIPPING
 from jwgpu.models.flags import DO_NOT_USE, JUMP_DET, REFERENCE_PIXEL, SATURATED
@@ -254,13 +254,6 @@ def flag_marked_in_rows(
                     planes[group, y, x] |= _JUMP
 
 
-def in_blocks(first: int, stop: int, function: Any, data: Any, *arguments: Any) -> None:
-    """Call a compiled function on rows ``first`` to ``stop - 1`` with scratch of their own."""
-    n_ints, n_groups, _, n_columns = data.shape
-    block = scratch_for(n_ints * (n_groups - 1), n_columns)
-    function(block, first, stop, data, *arguments)
-
-
 def unusable_flags(jumps_were_searched: bool) -> Any:
     """Return the flags that make a sample unusable whatever other flags it has."""
     # Quirk: it is the search for jumps that blanks such samples officially.
@@ -278,9 +271,7 @@ def find_noise(
     sigma: Any,
 ) -> None:
     """Write the median of all differences of each pixel, and their noise, both (y, x) float32."""
-    over_rows(
-        in_blocks,
-        data.shape[2],
+    over_blocks(
         find_noise_in_blocks,
         data,
         groupdq,
@@ -306,7 +297,7 @@ def clip_noise(
     groups = slice(group - 1, group + 1)
     unusable = unusable_flags(jumps_were_searched)
     arguments = (data[:, groups], groupdq[:, groups], gain, unusable, center, sigma)
-    over_rows(in_blocks, data.shape[2], clip_noise_in_blocks, *arguments)
+    over_blocks(clip_noise_in_blocks, *arguments)
 
 
 def images_at_once(n_pixels: int) -> int:
