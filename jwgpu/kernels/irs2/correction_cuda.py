@@ -7,6 +7,7 @@ fastest so. The CPU transforms the same in two steps; the two differ by rounding
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -36,20 +37,25 @@ class _Known:
     transmission: Any
 
 
-def subtract_reference(
-    images: Any, offset: Any, alpha: Any, beta: Any, layout: InterleavedLayout, keep_reference: bool
-) -> None:
-    """Contract in the package."""
-    xp = namespace_of(images)
+@cache
+def _known(xp: Any, number: int) -> _Known:
+    """Send the tables to the current device, the one of that number, once."""
     times, sources = tables.stretched()
     source_time = np.full(LINE_TIME, -1, np.int32)
     source_time[times] = tables.reference_times()[sources]
-    known = _Known(
+    return _Known(
         every_time=xp.arange(LINE_TIME, dtype=xp.int32),
         source_time=xp.asarray(source_time),
         window=xp.asarray(tables.window()),
         transmission=xp.asarray(tables.transmission()),
     )
+
+
+def subtract_reference(
+    images: Any, offset: Any, alpha: Any, beta: Any, layout: InterleavedLayout, keep_reference: bool
+) -> None:
+    """Contract in the package."""
+    known = _known(namespace_of(images), images.device.id)
     for first in range(0, images.shape[0], IMAGES_AT_A_TIME):
         some = images[first : first + IMAGES_AT_A_TIME]
         _correct(some, offset, alpha, beta, layout, keep_reference, known)
