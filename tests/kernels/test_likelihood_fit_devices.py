@@ -8,11 +8,22 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from likelihood import exposure, read_times
+from likelihood import exposure, powers, read_times
 
 from jwgpu.backends import get_device
+from jwgpu.kernels.launching import launch
 from jwgpu.kernels.likelihood_fit import cuda, fit_ramps_by_likelihood
 from jwgpu.models.flags import DO_NOT_USE, JUMP_DET
+
+ROOTS = """
+#include "likelihood_fit/root.cuh"
+
+extern "C" __global__ void roots(const double* values, double power, int n, double* found)
+{
+    const int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < n) found[i] = power_of(values[i], power);
+}
+"""
 
 UNEVEN = [[3.0], [10.0], [11.0, 12.0], [30.0], [31.5], [60.0, 61.0, 62.0]]
 
@@ -94,12 +105,14 @@ def test_bad_values_equal_the_cpu(gpu, name, value, frames):
     arrays = exposure((2, 6, 4, 30), 7, frames=frames)
     if name == "data":
         arrays["data"][:, 2, ::2] = value
+        arrays["data"][:, 0, :, ::7] = value
         arrays["groupdq"][:, 2, 1::2] |= DO_NOT_USE
     else:
         arrays[name][::2] = value
     assert_same(gpu, arrays, read_times(6, frames), save_chi_square=True)
 
 
+@pytest.mark.races
 def test_few_lanes_take_the_ramps_in_turn(gpu, monkeypatch):
     """Also those with jumps, which each warp puts off: more of them than it has lanes."""
     arrays = exposure((3, 6, 7, 61), 8, hits=0.3)
@@ -126,6 +139,28 @@ def test_integrations_of_any_sign_are_combined_alike(gpu, ints):
     arrays["data"][:, :, 0] *= -1
     arrays["data"][:, :, 1, ::2] = 500.0
     assert_same(gpu, arrays, read_times(4))
+
+
+def test_roots_are_those_of_the_cpu(gpu, tmp_path):
+    """Also of numbers that determinants seldom are."""
+    special = [
+        0.0,
+        -0.0,
+        -1.0,
+        np.inf,
+        -np.inf,
+        np.nan,
+        5e-324,
+        1e-310,
+        1.0,
+        1.7976931348623157e308,
+    ]
+    values = np.concatenate([special, 10 ** np.random.default_rng(2).uniform(-300, 300, 500)])
+    source = tmp_path / "roots.cu"
+    source.write_text(ROOTS)
+    sent, found = gpu.send(values), gpu.xp.empty(values.size, np.float64)
+    launch(source, "roots", values.size, (sent, np.float64(1 / 3), np.int32(values.size), found))
+    np.testing.assert_array_equal(gpu.fetch(found), powers(values, 1 / 3))
 
 
 @settings(max_examples=15, deadline=None)
