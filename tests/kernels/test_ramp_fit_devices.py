@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from test_ramp_fit import RAPID, SHALLOW, Case, flagged, ours, plain, random_case, spoiled
 
 from jwgpu.backends import get_device
-from jwgpu.kernels.ramp_fit import cuda
+from jwgpu.kernels.ramp_fit import Timing, cuda
 from jwgpu.models.flags import CHARGELOSS, DO_NOT_USE, JUMP_DET, SATURATED
 
 CPU = get_device("cpu")
@@ -85,7 +85,8 @@ def test_lost_charge(gpu: Any, suppress: bool) -> None:
     random = np.random.default_rng(1)
     lost = random.random(case.groupdq.shape) < 0.2
     case.groupdq[lost] |= CHARGELOSS | DO_NOT_USE
-    case = case._replace(suppress_one_group=suppress)
+    zeroframe = random.choice([0.0, 50.0], (3, *SMALL)).astype(np.float32)
+    case = case._replace(suppress_one_group=suppress, zeroframe=zeroframe)
     with_lost = assert_equals_cpu(gpu, case)[0].var_rnoise
     case.groupdq[lost] &= 0xFF & ~CHARGELOSS
     assert np.any(with_lost < ours(case, CPU)[0].var_rnoise)
@@ -118,6 +119,17 @@ def test_equal_and_infinite_differences(gpu: Any) -> None:
     data[:, 1:30:2, 5] = np.inf
     data[:, 9:20:2, 6] = -np.inf
     assert_equals_cpu(gpu, case._replace(data=data))
+
+
+def test_differences_that_are_next_to_each_other(gpu: Any) -> None:
+    """No number lies between them, and their mean is the larger one."""
+    case = plain((1, 40, 1, 5), 0, Timing(1.0, 1.0, 1, 0))
+    tiny = np.float32(2.0**-52)
+    case.data[0, ::4, 0] = -tiny
+    case.data[0, 2::4, 0] = -2 * tiny
+    case.data[0, 1::2, 0] = 1.0
+    case.groupdq[0, 2::2] = JUMP_DET
+    assert_equals_cpu(gpu, case)
 
 
 def test_all_saturated_and_all_bad(gpu: Any) -> None:

@@ -12,7 +12,7 @@ from test_saturation import make_exposure, ours
 
 from jwgpu.backends import get_device
 from jwgpu.kernels.saturation import clear_saturated_zeroframe, cuda
-from jwgpu.models.flags import AD_FLOOR, SATURATED
+from jwgpu.models.flags import AD_FLOOR, DO_NOT_USE, NO_SAT_CHECK, SATURATED
 
 CPU = get_device("cpu")
 
@@ -63,6 +63,20 @@ def test_all_samples_alike(gpu: Any, value: float) -> None:
     groupdq = assert_equals_cpu(gpu, exposure)
     assert np.all((groupdq & AD_FLOOR != 0) == (value <= 0))
     assert np.all((groupdq & SATURATED != 0) == (value == np.inf))
+
+
+def test_at_the_threshold_and_without_one(gpu: Any) -> None:
+    """A sample at its threshold saturates; the converter's range counts where there is none."""
+    exposure = make_exposure((1, 4, 3, 20), seed=2)
+    exposure["threshold"][1, ::2] = np.nan
+    exposure["data"][0, :2] = 1000.0
+    exposure["data"][0, 2] = exposure["threshold"]
+    exposure["data"][0, :, 1, ::2] = 60000.0
+    for grow in (0, 1):
+        groupdq = assert_equals_cpu(gpu, exposure, grow)
+        is_checked = (exposure["dq"] & NO_SAT_CHECK == 0) & ~np.isnan(exposure["threshold"])
+        assert np.all(groupdq[0, 2][is_checked] & SATURATED)
+        assert not np.any(groupdq[0, 1, 1, ::2] & DO_NOT_USE)
 
 
 @pytest.mark.parametrize("grow", [0, 2])
