@@ -36,7 +36,7 @@ def fetch(result: Any, device: Device) -> Any:
 
     Parameters
     ----------
-    result : Ramp, Rates or another dataclass of arrays; a tuple or dict of them; None
+    result : array, Ramp, Rates or another dataclass of arrays; a tuple of them; None
         Left as it is.
     device : Device
     """
@@ -44,6 +44,8 @@ def fetch(result: Any, device: Device) -> Any:
         return result
     if isinstance(result, tuple):
         return tuple(fetch(one, device) for one in result)
+    if isinstance(result, device.xp.ndarray):
+        return device.fetch(result)
     if not is_dataclass(result) or isinstance(result, type):
         return result
     arrays = {

@@ -21,6 +21,9 @@ from jwgpu.steps.readout import refuse_special_readout
 
 log = logging.getLogger(__name__)
 
+#: Pixels, of all integrations, whose flags are looked at together: one full frame.
+_PIXELS_AT_A_TIME = 1 << 22
+
 
 class _Survey(NamedTuple):
     """How an exposure is fitted, all of its rows alike.
@@ -185,10 +188,11 @@ class RampFitStep(RampStep):
         name = self.opt_name or exposure.meta.filename
         if collected.segments is not None:
             segments = RampFitOutput(**_trimmed(collected)._asdict())
-            output = writing.fitopt_model(exposure, segments)
+            output = writing.fitopt_model(exposure, self.session.fetch(segments))
             self.save_model(output, "fitopt", output_file=name)
         if collected.chi_square is not None:
-            output = writing.chi_square_model(exposure, collected.chi_square)
+            chi_square = self.session.fetch(collected.chi_square)
+            output = writing.chi_square_model(exposure, chi_square)
             self.save_model(output, "likely_chisq", output_file=name)
         return self._described(exposure, collected.rate, collected.rateints)
 
@@ -315,8 +319,12 @@ def _all_have(ramp: Ramp, group: int, flag: int) -> bool:
     if isinstance(ramp.groupdq, StoredPlanes):
         return all(ramp.groupdq.all_have(i, group, flag) for i in range(ramp.groupdq.shape[0]))
     xp = namespace_of(ramp.groupdq)
-    # One integration at a time: the first good pixels end the search, and memory stays small.
-    return all(bool(xp.all((one[group, ...] & flag) != 0)) for one in ramp.groupdq)
+    # A few integrations at a time: the first good pixels end the search, and memory stays small.
+    step = max(1, _PIXELS_AT_A_TIME // max(1, ramp.pixeldq.size))
+    return all(
+        bool(xp.all((ramp.groupdq[first : first + step, group, ...] & flag) != 0))
+        for first in range(0, ramp.groupdq.shape[0], step)
+    )
 
 
 def _timing(ramp: Ramp) -> Timing:
