@@ -53,7 +53,9 @@ def test_the_same_pixels(gpu: Any, n: int, shape: tuple[int, ...]) -> None:
     compare(gpu, before, lambda planes: replace_flags(planes, ellipses, SATURATED))
 
 
-@pytest.mark.parametrize("groups", [(0, 1), (2, 11), (7, 9), (4, 4)])
+@pytest.mark.parametrize(
+    "groups", [(0, 1), pytest.param((2, 11), marks=pytest.mark.races), (7, 9), (4, 4)]
+)
 def test_the_same_marks(gpu: Any, groups: tuple[int, int]) -> None:
     planes = flags(1, (11, 40, 51))
     marks = flags(2, (2, 40, 51))
@@ -74,6 +76,7 @@ def test_nothing_to_draw(gpu: Any) -> None:
     compare(gpu, flags(3, (1, 20, 20)), lambda planes: replace_flags(planes, none, JUMP_DET))
 
 
+@pytest.mark.races
 def test_joined_ellipses(gpu: Any) -> None:
     shape = (1, 60, 60)
     parts = [made(seed, 4, shape) for seed in range(3)]

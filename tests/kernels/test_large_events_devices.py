@@ -62,7 +62,8 @@ class Scene:
         return arrays if device is None else [device.send(array) for array in arrays]
 
 
-SHAPES = [(1, 2, 5, 7), (2, 5, 9, 33), (3, 20, 3, 70), (1, 9, 20, 31)]
+races = pytest.mark.races
+SHAPES = [pytest.param((1, 2, 5, 7), marks=races), (2, 5, 9, 33), (3, 20, 3, 70), (1, 9, 20, 31)]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -82,7 +83,10 @@ def test_noise(gpu: Any, shape: Any, searched: bool, at_once: int, monkeypatch: 
     assert np.isfinite(want[0]).any()
 
 
-@pytest.mark.parametrize("shape", [(1, 2, 4, 9), (2, 3, 5, 33), (13, 3, 6, 21), (40, 2, 5, 12)])
+@pytest.mark.parametrize(
+    "shape",
+    [(1, 2, 4, 9), (2, 3, 5, 33), (13, 3, 6, 21), pytest.param((40, 2, 5, 12), marks=races)],
+)
 @pytest.mark.parametrize("at_once", [300, 1 << 24])
 def test_clipped_noise(gpu: Any, shape: Any, at_once: int, monkeypatch: Any) -> None:
     monkeypatch.setattr(cuda, "_WORKSPACE", at_once)
@@ -140,7 +144,14 @@ def test_usable_groups(gpu: Any, last: int) -> None:
         np.testing.assert_array_equal(found, want)
 
 
-@pytest.mark.parametrize("n_groups", [2, 8, 9, 17])
+@races
+def test_a_usable_group(gpu: Any) -> None:
+    flags = gpu.send(np.zeros((1, 1, 33, 33), np.uint8))
+    pixeldq = gpu.send(np.zeros((33, 33), np.uint32))
+    assert cuda.find_usable_groups(flags, pixeldq).tolist() == [[True]]
+
+
+@pytest.mark.parametrize("n_groups", [2, 8, pytest.param(9, marks=races), 17])
 @pytest.mark.parametrize("largest_change", [0.0, 8.0, 1e9])
 def test_what_is_marked(gpu: Any, n_groups: int, largest_change: float) -> None:
     scene = Scene((1, n_groups, 11, 37), n_groups)

@@ -98,6 +98,12 @@ def test_holes(gpu: Any, min_area: float, most: int, monkeypatch: pytest.MonkeyP
     compare(gpu, rings(), [Search(0, JUMP_DET, min_area)] * 2)
 
 
+@pytest.mark.races
+def test_a_small_image(gpu: Any) -> None:
+    planes = rings()[:, 14:26, 18:34]
+    assert compare(gpu, np.ascontiguousarray(planes), [Search(0, JUMP_DET, 40)]) == 1
+
+
 def test_searches_that_are_too_many_to_be_made_together(
     gpu: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -87,10 +87,10 @@ def find_showers(
     """Yield integration, group and regions wherever there are showers."""
     body = implementation(__package__, data, groupdq, pixeldq, gain)
     xp = namespace_of(data)
-    _, _, n_rows, n_columns = data.shape
+    n_ints, n_groups, n_rows, n_columns = data.shape
     offsets = ring_offsets(settings.inner_radius, settings.outer_radius)
     margin = margin_of(offsets)
-    at_once = body.images_at_once(n_rows * n_columns)
+    at_once = min(body.images_at_once(n_rows * n_columns), n_ints * n_groups)
     # Beyond the edge there are good pixels without signal.
     padded = (at_once, n_rows + 2 * margin, n_columns + 2 * margin)
     ratio, is_good = xp.zeros(padded, "float32"), xp.ones(padded, "uint8")

@@ -53,7 +53,8 @@ class DeviceRuns:
         is_wanted = xp.zeros(len(self.runs), "bool")
         is_wanted[xp.asarray(numbers)] = True
         picked = xp.flatnonzero(is_wanted[self.regions])
-        fetched = xp.concatenate([self.runs[picked], self.regions[picked, None]], axis=1).get()
+        columns = [self.runs[picked], self.regions[picked].reshape(-1, 1)]
+        fetched = xp.concatenate(columns, axis=1).get()
         runs, regions = fetched[:, :3], fetched[:, 3]
         runs[:, 0] %= self.n_rows
         order = np.argsort(regions, kind="stable")

@@ -46,6 +46,6 @@ extern "C" __global__ void fill_regions(
     // The first pixel belongs to the margin, and is the smallest of its set.
     unsigned long long n_inside = 0;
     for (int k = threadIdx.x; k < n_pixels; k += blockDim.x)
-        n_inside += parents[k] == TAKEN || root_of(parents, k) != 0;
+        n_inside += parent_of(parents, k) == TAKEN || root_of(parents, k) != 0;
     atomicAdd(areas + blockIdx.x, n_inside);
 }
