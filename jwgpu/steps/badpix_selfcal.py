@@ -154,9 +154,12 @@ class BadpixSelfcalStep(CalibrationStep):
             )
             raise SkipStep("there are no background or selfcal exposures")
         detector = str(exposures.meta.instrument.detector).upper()
-        least = least_of(exposures.images(), _BETWEEN_CHANNELS.get(detector))
-        bad = self.find_bad_pixels(least, exposures.meta.wcsinfo.dispersion_direction)
-        log.info("%d bad pixels are flagged", int(namespace_of(bad).sum(bad)))
+        # The models stay on the host; an image at a time goes to the device.
+        device = self.session.device
+        images = (device.send(image) for image in exposures.images())
+        least = least_of(images, _BETWEEN_CHANNELS.get(detector))
+        bad = device.fetch(self.find_bad_pixels(least, exposures.meta.wcsinfo.dispersion_direction))
+        log.info("%d bad pixels are flagged", int(bad.sum()))
         for model in (exposures.science, *exposures.backgrounds):
             flag(model, bad)
         if self.save_flagged_bkg:

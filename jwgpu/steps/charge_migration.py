@@ -47,8 +47,8 @@ class ChargeMigrationStep(RampStep):
         if ramp.data.shape[1] < _LEAST_GROUPS:
             raise SkipStep(f"it needs {_LEAST_GROUPS} groups or more")
         log.info("charge migrates from %.2f DN on", self.signal_threshold)
-        for data, groupdq in zip(ramp.data, ramp.groupdq, strict=True):
-            self._flag_integration(data, groupdq)
+        for integration in range(ramp.data.shape[0]):
+            self._flag_integration(ramp.data[integration, ...], ramp.groupdq[integration, ...])
 
     def _flag_integration(self, data: Any, groupdq: Any) -> None:
         """Flag one integration: (groups, y, x), samples and flags."""

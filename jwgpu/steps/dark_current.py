@@ -209,7 +209,7 @@ def _take_dark_rate_image(ramp: Ramp, image: Any) -> None:
     if known is None or tuple(known.shape) != tuple(image.shape):
         log.warning("the dark's image of the average dark current is not used, as in jwst 3.0")
         return
-    ramp.average_dark_current = namespace_of(image).asarray(image, copy=True)
+    ramp.average_dark_current = image.copy()
 
 
 def dark_product(dark: DarkReference, match: FrameMatch, ramp: Ramp) -> Any:

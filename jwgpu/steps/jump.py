@@ -6,6 +6,8 @@ import logging
 import warnings
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from jwgpu.backends import namespace_of
 from jwgpu.errors import InputError
 from jwgpu.kernels.jump import (
@@ -189,7 +191,8 @@ class JumpStep(RampStep):
     ) -> JumpCount:
         """Flag the jumps of some rows; see `correct`."""
         # As "not positive" NaN is included.
-        part.pixeldq[~(gain.data > 0)] |= NO_GAIN_VALUE | DO_NOT_USE
+        has_none = (~(gain.data > 0)).astype(part.pixeldq.dtype)
+        part.pixeldq |= has_none * (NO_GAIN_VALUE | DO_NOT_USE)
         around = None
         if part.part is not None:
             around = Surroundings(survey.is_unusable, survey.is_full, part.part.own_rows)
@@ -285,11 +288,15 @@ class JumpStep(RampStep):
 def _full_after_clipping(
     exposure: Ramp, gain: Any, is_unusable: Any, settings: JumpSettings
 ) -> Any:
-    """Return, (ints, groups) bool, the groups that clipping leaves without a good pixel."""
+    """Return, (ints, groups) bool, the groups that clipping leaves without a good pixel.
+
+    The exposure is still in its file, the gain on the device.
+    """
+    send = exposure.storage.device.send
     is_full = is_unusable | True
     for first in range(0, exposure.image_shape[0], _FEW_ROWS):
         rows = slice(first, first + _FEW_ROWS)
-        data, flags = exposure.data.read(rows=rows), exposure.groupdq.read(rows=rows)
+        data, flags = (send(p.read(rows=rows)) for p in (exposure.data, exposure.groupdq))
         clip_jumps(data, flags, gain[rows], settings)
         is_full &= find_full_groups(flags, JUMP_DET | DO_NOT_USE)
         # Of groups that were all unusable before nothing is cleared.
@@ -313,10 +320,10 @@ def _required(ramp: Ramp, attribute: str, keyword: str) -> Any:
 
 
 def _median(gain: Any) -> Any:
-    """Return the median gain as a float32 scalar; NaN if no pixel has one."""
+    """Return the median gain as a float32 scalar; NaN if no pixel has one. Waits for the device."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        return namespace_of(gain).nanmedian(gain)
+        return np.float32(float(namespace_of(gain).nanmedian(gain)))
 
 
 def _record_rates(ramp: Ramp, count: JumpCount, events: int, expands_cores: bool) -> None:

@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 _GROUPS_TO_KEEP = 3
 #: Exposures this short lose one group, whatever the reference says.
 _SHORT_EXPOSURE = 5
+#: Integrations in memory that are searched for saturated pixels at a time.
+_AT_A_TIME = 8
 
 
 class _Kind(NamedTuple):
@@ -197,22 +199,27 @@ def _saturated_groups(groupdq: Any, integrations: range, skip: int) -> list[int]
 
     The list ends before the first group in which no pixel of the image does.
     """
+    step = 1 if isinstance(groupdq, StoredPlanes) else _AT_A_TIME
+    some = [integrations[i : i + step] for i in range(0, len(integrations), step)]
     levels = []
     for level in range(skip + 1, 0, -1):
-        if not any(_any_saturates_later(groupdq, i, level) for i in integrations):
+        if not any(_any_saturates_later(groupdq, these, level) for these in some):
             break
         levels.append(level)
     return levels
 
 
-def _any_saturates_later(groupdq: Any, integration: int, level: int) -> bool:
+def _any_saturates_later(groupdq: Any, integrations: range, level: int) -> bool:
+    """Tell it of any pixel of a few integrations; the host waits for the answer."""
+    window = slice(integrations.start, integrations.stop)
     if isinstance(groupdq, StoredPlanes):
-        groups = groupdq.read(slice(integration, integration + 1), groups=slice(level + 1))[0]
+        flags = groupdq.read(window, groups=slice(level + 1))
     else:
-        groups = groupdq[integration, ...]
-    return bool(namespace_of(groups).any(_saturates_later(groups, level)))
+        flags = groupdq[window, ...]
+    return bool(namespace_of(flags).any(_saturates_later(flags, level)))
 
 
-def _saturates_later(groups: Any, level: int) -> Any:
-    """Tell which pixels of one integration are saturated in group `level` but not in the first."""
-    return ((groups[level, ...] & SATURATED) != 0) & ((groups[0, ...] & SATURATED) == 0)
+def _saturates_later(flags: Any, level: int) -> Any:
+    """Tell which pixels of (..., groups, y, x) are saturated in group `level`, not in the first."""
+    is_late = (flags[..., level, :, :] & SATURATED) != 0
+    return is_late & ((flags[..., 0, :, :] & SATURATED) == 0)
