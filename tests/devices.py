@@ -17,9 +17,7 @@ DEVICES = ["cpu", "emulated", "cuda"]
 GPUS = ["emulated", "cuda"]
 
 #: Kernels that only the CPU has so far; the list must shrink to nothing.
-MISSING = {
-    "flicker_noise",
-}
+MISSING: set[str] = set()
 
 
 def open_device(name: str) -> Any:

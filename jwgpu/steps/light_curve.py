@@ -93,7 +93,8 @@ def _centers(
     is_source = (x[None, :] - place[1]) ** 2 + (y[:, None] - place[0]) ** 2 < _SOURCE_RADIUS**2
     rows, columns = (_box(value, size, n) for value, n in zip(place, shape, strict=True))
     centers = []
-    for image, bad in zip(images, is_bad, strict=True):
+    for i in range(images.shape[0]):
+        image, bad = images[i], is_bad[i]
         level = xp.nanmedian(xp.where(is_source, xp.float32(xp.nan), image))
         here = bad[rows, columns]
         light = xp.where(here, xp.float32(0), image[rows, columns] - level)

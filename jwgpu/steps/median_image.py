@@ -90,7 +90,8 @@ def median_image(exposure: Ramp | Rates, rates: Rates, gain: Any = None) -> Medi
         if not bool(is_good.any()):
             raise ValueError("no integration has a finite count rate")
         if not bool(is_good.all()):
-            log.warning("%d integrations have no count rate: the median is taken", (~is_good).sum())
+            n_bad = int((~is_good).sum())
+            log.warning("%d integrations have no count rate: the median is taken", n_bad)
             scale[~is_good] = xp.median(scale[is_good])
         image = xp.empty(exposure.data.shape[1:], xp.float32)
         # A row, or a group, at a time, so that no copy of all is made.

@@ -17,7 +17,14 @@ from jwgpu.steps.base import INTEGRATIONS, SkipStep, param
 from jwgpu.steps.clean_flicker_noise import FOURIER_TYPES
 from jwgpu.steps.cleaning import FULL_FRAME, wave_cleaning, waves
 from jwgpu.steps.ramp_or_rate import RampOrRateStep
-from jwgpu.steps.scene import FIXED_SLIT_ROWS, SLIT_TYPES, check_regions, mask_slits, read_mask
+from jwgpu.steps.scene import (
+    FIXED_SLIT_ROWS,
+    SLIT_TYPES,
+    check_regions,
+    mask_slits,
+    planes_of,
+    read_mask,
+)
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +76,8 @@ class NSCleanStep(RampOrRateStep):
         masks = masks if masks.ndim == 3 else masks[None]
         cleaning = wave_cleaning(rates.meta)
         xp = namespace_of(rates.data)
-        for i, target in enumerate(images):
+        for i in range(images.shape[0]):
+            target = images[i]
             image = xp.empty(target.shape, xp.float32)
             mask = xp.empty(target.shape, bool)
             take_difference(image, mask, target, scene=masks[i if len(masks) > 1 else 0])
@@ -100,8 +108,7 @@ class NSCleanStep(RampOrRateStep):
                 mask[..., FIXED_SLIT_ROWS, :] = False
             mask[..., :_REFERENCE_COLUMNS] = False
             mask[..., -_REFERENCE_COLUMNS:] = False
-        planes = zip(rates.data, mask, strict=True) if mask.ndim == 3 else [(rates.data, mask)]
-        for image, plane in planes:
+        for image, plane in planes_of(rates.data, mask):
             _, high = background_limits(image, plane, sigma_upper=self.n_sigma, clip=_CLIP)
             mask_outside(image, plane, -inf, high)
         return mask

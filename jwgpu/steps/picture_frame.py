@@ -71,7 +71,8 @@ class PictureFrameStep(RampOrRateStep):
         before = exposure.data.copy() if self.save_correction else None
         pattern = _Pattern(pictureframe.data, center, edges)
         data = exposure.data if exposure.data.ndim > 2 else exposure.data[None]
-        for integration in data:
+        for i in range(data.shape[0]):
+            integration = data[i]
             if not is_ramp:
                 integration -= pattern.scaled_to(integration)
                 continue

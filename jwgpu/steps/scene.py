@@ -162,8 +162,7 @@ def scene_mask(rates: Rates, settings: MaskSettings, traces: Any = None) -> Any:
     if settings.mask_science_regions:
         _mask_regions(xp, rates, mask, traces)
     if settings.n_sigma > 0:
-        planes = zip(rates.data, mask, strict=True) if mask.ndim == 3 else [(rates.data, mask)]
-        for image, plane in planes:
+        for image, plane in planes_of(rates.data, mask):
             limits = background_limits(
                 image, plane, sigma_upper=settings.n_sigma, fit_histogram=settings.fit_histogram
             )
@@ -171,6 +170,13 @@ def scene_mask(rates: Rates, settings: MaskSettings, traces: Any = None) -> Any:
     if settings.single_mask and mask.ndim == 3:
         mask = xp.all(mask, axis=0)
     return mask
+
+
+def planes_of(images: Any, masks: Any) -> list[tuple[Any, Any]]:
+    """Return each image with its mask, both (y, x), of one image or of several."""
+    if masks.ndim == 2:
+        return [(images, masks)]
+    return [(images[i], masks[i]) for i in range(masks.shape[0])]
 
 
 def _mask_regions(xp: Any, rates: Rates, mask: Any, traces: Any) -> None:

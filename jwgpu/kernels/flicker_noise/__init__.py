@@ -31,7 +31,7 @@ def background_limits(
     fit_histogram: bool = False,
     lower_half_only: bool = False,
     clip: float = 3.0,
-) -> tuple[float, float]:
+) -> tuple[Any, Any]:
     """Find between which values the pixels of an image are background.
 
     Parameters
@@ -50,11 +50,11 @@ def background_limits(
 
     Returns
     -------
-    low, high : float
+    low, high : float, or array of no dimension on a GPU, which is not waited for
         NaN where there is nothing to judge by.
     """
     body = implementation(__name__, image, mask)
-    limits: tuple[float, float] = body.background_limits(
+    limits: tuple[Any, Any] = body.background_limits(
         image,
         mask,
         float(sigma_lower),
@@ -107,9 +107,12 @@ def take_difference(
     body.take_difference(image, mask, current, previous, scene, groupdq, int(unusable), flat)
 
 
-def mask_outside(image: Any, mask: Any, low: float, high: float) -> None:
-    """Set `mask` to False, in place, where the image is below `low` or above `high`."""
-    implementation(__name__, image, mask).mask_outside(image, mask, float(low), float(high))
+def mask_outside(image: Any, mask: Any, low: Any, high: Any) -> None:
+    """Set `mask` to False, in place, where the image is below `low` or above `high`.
+
+    These are numbers, or what `background_limits` returns.
+    """
+    implementation(__name__, image, mask).mask_outside(image, mask, low, high)
 
 
 def subtract_background(image: Any, mask: Any, n_sigma: float) -> Any:
@@ -156,7 +159,7 @@ def restore(
         Without background.
     noise : array, float32
         As `stripes` returns it, or (y, x); None for an image that has none.
-    background : float or array, (y, x) float32
+    background : float or array, (y, x) or () float32
     flat, base : array, (y, x) float32, optional
     """
     arrays = [array for array in (noise, flat, base) if array is not None]

@@ -296,7 +296,7 @@ def take_difference(
 
 def mask_outside(image: Any, mask: Any, low: float, high: float) -> None:
     """See the contract."""
-    over_rows(mask_rows, image.shape[0], image, mask, low, high)
+    over_rows(mask_rows, image.shape[0], image, mask, float(low), float(high))
 
 
 def subtract_background(image: Any, mask: Any, n_sigma: float) -> Any:

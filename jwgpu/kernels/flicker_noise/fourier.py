@@ -130,14 +130,14 @@ def subarray_noise(image: Any, mask: Any, band: Band) -> Any:
     """
     xp = namespace_of(image, mask)
     mask = _without_outliers(xp, image, mask)
-    per_row = mask.sum(axis=1)
-    if not bool(per_row.any()):
+    per_row = mask.sum(axis=1).tolist()
+    if not any(per_row):
         return None
     noise = xp.zeros(image.shape)
     weight = xp.zeros((image.shape[0], 1))
-    for first, stop in _sections([int(n) for n in per_row]):
+    for first, stop in _sections(per_row):
         here = slice(first, stop)
-        share = float(mask[here].mean())
+        share = sum(per_row[here]) / mask[here].size
         if share > _LEAST_SHARE:
             model = _section_noise(xp, image[here], mask[here], band)
         else:
@@ -278,17 +278,17 @@ def _section_noise(xp: Any, image: Any, mask: Any, band: Band) -> Any:
     """Fit the noise of a section in the frequencies of its whole readout, gaps included."""
     rows, columns = image.shape
     n = rows * (columns + _GAP)
-    used, gains, window = _tick_filter(n, band)
+    used, gains, window = (xp.asarray(array) for array in _tick_filter(n, band))
     ticks = xp.zeros((2, rows, columns + _GAP))
     ticks[0, :, :columns] = mask
     ticks[1, :, :columns] = xp.where(mask, image, xp.float32(0))
-    is_used, values = ticks.reshape(2, n)
+    is_used, values = ticks[0].reshape(n), ticks[1].reshape(n)
     # Quirk: the density is that of one pixel time earlier.
-    density = xp.fft.irfft(xp.fft.rfft(is_used) * xp.asarray(window), n)
+    density = xp.fft.irfft(xp.fft.rfft(is_used) * window, n)
     weights = is_used / xp.maximum(density, _NO_DENSITY) ** 2
     transform = xp.fft.fft(weights)
     sums = xp.fft.rfft(weights * values)
     matrix = transform[(used[:, None] - used[None, :]) % n]
     spectrum = xp.zeros(n // 2 + 1, complex)
-    spectrum[used] = n * _solve(xp, matrix[None], sums[used][None])[0] * xp.asarray(gains)
+    spectrum[used] = n * _solve(xp, matrix[None], sums[used][None])[0] * gains
     return xp.fft.irfft(spectrum, n).reshape(rows, -1)[:, :columns]
