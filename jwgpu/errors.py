@@ -35,6 +35,14 @@ class ParameterError(JwgpuError):
     exit_status = 2
 
 
+class TooLittleMemoryError(ParameterError):
+    """Not even the smallest blocks of an exposure fit into the memory that there is."""
+
+
+class WholeExposureError(NotYetError):
+    """The exposure does not fit into the memory, and cannot be calibrated in blocks."""
+
+
 class NoScienceDataError(JwgpuError):
     """The input holds no data that this pipeline calibrates."""
 

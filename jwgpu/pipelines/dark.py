@@ -63,4 +63,4 @@ class DarkPipeline(RampPipeline):
 
     def calibrate_in_blocks(self, blocks: Blocks, order: Sequence[str]) -> Any:
         """Do the same with an exposure that does not fit into the memory."""
-        return reading.model_of(blocks.run(self.steps_of(order)))
+        return reading.model_of(self.session.fetch(blocks.run(self.steps_of(order))))

@@ -119,12 +119,12 @@ class Detector1Pipeline(RampPipeline):
         steps = self.steps_of(order[: -len(_RATES)])
         if self.save_calibrated_ramp:
             blocks.run(steps)
-            self._save(reading.model_of(blocks.exposure), "ramp")
+            self._save(reading.model_of(self.session.fetch(blocks.exposure)), "ramp")
             steps = []
         result = blocks.run([*steps, self.ramp_fit])
         if isinstance(result, Ramp):
             self.suffix = "ramp"
-            return reading.model_of(blocks.run([self.gain_scale]))
+            return reading.model_of(self.session.fetch(blocks.run([self.gain_scale])))
         self.suffix = "rate"
         return self.finish(*result)
 

@@ -49,25 +49,28 @@ class GuiderPipeline(CalibrationPipeline):
             If it is no exposure of the guider.
         """
         self.suffix = "cal"
-        source = self._own(source)
         name = Path(source).name if isinstance(source, (str, Path)) else source.meta.filename
         observer = self.session.observer
         observer.start_exposure(str(name), ["load", *ORDER, "save"])
         try:
-            observer.start_step("load")
-            has_rates = self.dq_init.skip and self.guider_cds.skip
-            exposure: Any = guider.open_rates(source) if has_rates else guider.open_raw(source)
-            if not guider.is_guider(exposure.meta):
-                raise InputError(
-                    f"{name}: EXP_TYPE {exposure.meta.exposure.type} is none of the guider's: "
-                    "calibrate it with jwgpu detector1"
-                )
-            for step in (getattr(self, alias) for alias in ORDER):
-                if not step.skip:
-                    step.find_references(exposure.meta)
-            exposure = self.session.send(exposure)
-            for alias in ORDER:
-                exposure = self.run_step(getattr(self, alias), exposure)
-            return guider.model_of(self.session.fetch(exposure))
+            return self.session.where_there_is_room(lambda: self._calibrate_once(source, str(name)))
         finally:
             observer.finish_exposure(str(name))
+
+    def _calibrate_once(self, source: Any, name: str) -> Any:
+        source = self._own(source)
+        self.session.observer.start_step("load")
+        has_rates = self.dq_init.skip and self.guider_cds.skip
+        exposure: Any = guider.open_rates(source) if has_rates else guider.open_raw(source)
+        if not guider.is_guider(exposure.meta):
+            raise InputError(
+                f"{name}: EXP_TYPE {exposure.meta.exposure.type} is none of the guider's: "
+                "calibrate it with jwgpu detector1"
+            )
+        for step in (getattr(self, alias) for alias in ORDER):
+            if not step.skip:
+                step.find_references(exposure.meta)
+        exposure = self.session.send(exposure)
+        for alias in ORDER:
+            exposure = self.run_step(getattr(self, alias), exposure)
+        return guider.model_of(self.session.fetch(exposure))

@@ -69,10 +69,8 @@ class RampPipeline(CalibrationPipeline):
         -------
         JwstDataModel
         """
-        source = self._own(source)
-        is_file = isinstance(source, (str, Path))
-        model = reading.read_metadata(source) if is_file else source
-        name = Path(source).name if is_file else str(model.meta.filename)
+        own, model = self._opened(source)
+        name = Path(own).name if isinstance(own, (str, Path)) else str(model.meta.filename)
         order = self.order_for(model.meta, name)
         observer = self.session.observer
         observer.start_exposure(name, ["load", *order, "save"])
@@ -80,15 +78,31 @@ class RampPipeline(CalibrationPipeline):
             for step in self.steps_of(order):
                 if not step.skip:
                     step.find_references(model.meta)
-            observer.start_step("load")
-            if is_file:
-                blocks = calibrate_if_too_large(self, source, model, self.steps_of(order))
-                if blocks is not None:
-                    return self.calibrate_in_blocks(blocks, order)
-            # Nothing here holds the ramp: it goes when it has been used.
-            return self.calibrate(self.load(source, model), order)
+            opened = [(own, model)]
+            del own, model
+            # An attempt changes the metadata: another one begins anew.
+            return self.session.where_there_is_room(
+                lambda: self._calibrate_once(
+                    *(opened.pop() if opened else self._opened(source)), order
+                )
+            )
         finally:
             observer.finish_exposure(name)
+
+    def _opened(self, source: Any) -> tuple[Any, Any]:
+        """Return a path, or a model that may be changed; and a model with the metadata."""
+        source = self._own(source)
+        is_file = isinstance(source, (str, Path))
+        return source, reading.read_metadata(source) if is_file else source
+
+    def _calibrate_once(self, source: Any, model: Any, order: Sequence[str]) -> Any:
+        self.session.observer.start_step("load")
+        if isinstance(source, (str, Path)):
+            blocks = calibrate_if_too_large(self, source, model, self.steps_of(order))
+            if blocks is not None:
+                return self.calibrate_in_blocks(blocks, order)
+        # Nothing here holds the ramp: it goes when it has been used.
+        return self.calibrate(self.load(source, model), order)
 
     def load(self, source: Any, model: Any) -> Ramp:
         """Return the ramp in memory, on this run's device."""

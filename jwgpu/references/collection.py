@@ -74,6 +74,10 @@ class References:
         other._found = self._found
         return other
 
+    def forget(self) -> None:
+        """Forget what was decoded, to make room."""
+        self._cache.clear()
+
     def find(self, reftype: str, meta: Any, *, optional: bool = False) -> Any:
         """Find the reference of a type for an exposure.
 

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from jwgpu.backends.device import Device
-from jwgpu.errors import NotYetError
+from jwgpu.errors import WholeExposureError
 from jwgpu.models import reading
 from jwgpu.models.ramp import Ramp
 from jwgpu.references.decode import arrays_of
 from jwgpu.runner import parts
-from jwgpu.runner.memory import readable, size_of_references
+from jwgpu.runner.memory import Budget, readable, size_of_references
 from jwgpu.runner.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -124,10 +124,9 @@ class Section:
     running: list[_Running] = field(default_factory=list)
     is_closed: bool = False
 
-    @property
-    def cutting(self) -> parts.Cutting:
-        """How the exposure is cut."""
-        more = max((one.work.more_memory for one in self.running), default=0.0)
+    def cutting(self, exposure: Ramp) -> parts.Cutting:
+        """Return how the exposure is cut."""
+        more = max((one.work.memory_beside(exposure) for one in self.running), default=0.0)
         return parts.Cutting(bool(self.by_rows), self.halo, more)
 
     @property
@@ -144,7 +143,9 @@ class Section:
         """Return whether a pass can be the next one."""
         if not self.running:
             return True
-        if work.has_survey and not all(one.work.is_unseen_by_surveys for one in self.running):
+        if work.surveys(exposure) and not all(
+            one.work.is_unseen_by_surveys for one in self.running
+        ):
             return False
         by_rows = _by_rows(work, exposure)
         is_alike = None in (by_rows, self.by_rows) or by_rows == self.by_rows
@@ -173,20 +174,23 @@ class Blocks:
     ----------
     exposure : Ramp
         Its ``data``, ``groupdq`` and ``zeroframe`` are `jwgpu.models.stored_planes.StoredPlanes`.
-    limit : int
-        Bytes of memory to stay below.
+    budget : Budget
+        The memory that there is.
     folder : Path
         Where scratch files go.
     device : Device
         Where blocks are computed.
+    cut_down : int
+        What part of the blocks that fit is taken, where they turned out to be too large.
     observer : Progress
         Who is told of the progress.
     """
 
     exposure: Ramp
-    limit: int
+    budget: Budget
     folder: Path
     device: Device
+    cut_down: int
     observer: Progress = field(repr=False)
 
     def run(self, steps: Sequence[Step]) -> Any:
@@ -204,17 +208,17 @@ class Blocks:
 
         Raises
         ------
-        NotYetError
+        WholeExposureError
             If a step needs the whole exposure.
-        ParameterError
+        TooLittleMemoryError
             If not even the smallest blocks fit.
         ProductError
             If there is no room for scratch files.
         """
         for step in steps:
             if has_hooks(step) and not step.skip:
-                raise NotYetError(self._needs_all(f"a hook of {step.class_alias}"))
-        self.exposure.storage = parts.Storage(self.folder, self.limit, self.device)
+                raise WholeExposureError(self._needs_all(f"a hook of {step.class_alias}"))
+        self.exposure.storage = parts.Storage(self.folder, self.budget, self.device, self.cut_down)
         self.exposure.pixeldq = self.device.send(self.exposure.pixeldq)
         result: Any = self.exposure
         waiting = [_Waiting(step) for step in steps]
@@ -236,7 +240,9 @@ class Blocks:
                 continue
             cut = first.next_pass.cut_for(self.exposure)
             if cut.kind == "whole":
-                raise NotYetError(self._needs_all(f"{step.class_alias} with these parameters"))
+                raise WholeExposureError(
+                    self._needs_all(f"{step.class_alias} with these parameters")
+                )
             if not section.takes(first.next_pass, self.exposure):
                 break
             one = self._prepare(first, section)
@@ -275,8 +281,8 @@ class Blocks:
     def _has_room(self, section: Section, one: _Running) -> bool:
         """Return whether a block fits beside the references of one more pass."""
         tried = Section(running=[*section.running, one])
-        fixed, each = parts.memory_of(self.exposure, tried.cutting)
-        return fixed + each <= self.limit
+        fixed, each = parts.memory_of(self.exposure, tried.cutting(self.exposure))
+        return fixed + each <= self.budget.limit
 
     # -- one section --------------------------------------------------------------------------
 
@@ -292,12 +298,13 @@ class Blocks:
             found = one.conclude(self.exposure)
             result = result if found is None else found
             if one.is_last_pass and not one.is_skipped and has_product(one.step):
-                save_product_of(one.step, self.exposure if found is None else found)
+                whole = self.exposure if found is None else found
+                save_product_of(one.step, one.step.session.fetch(whole))
         return result
 
     def _correct(self, section: Section) -> None:
         """Take all blocks through the steps of a section."""
-        last, cutting = section.running[-1].work, section.cutting
+        last, cutting = section.running[-1].work, section.cutting(self.exposure)
         storage = self.exposure.storage
         storage.who, storage.held = section.names, section.n_bytes
         windows = parts.windows_of(self.exposure, cutting)
@@ -325,8 +332,8 @@ class Blocks:
     def _needs_all(self, what: str) -> str:
         return (
             f"{self.exposure.meta.filename}: {what} takes the whole exposure in memory, "
-            f"{readable(parts.size_of(self.exposure).in_one_piece(0))}, which max_memory="
-            f"{readable(self.limit)} does not allow: raise it, or do without"
+            f"{readable(self.budget.process + parts.size_of(self.exposure).in_one_piece(0))}, "
+            f"which {self.budget.name} does not allow: raise it, or do without"
         )
 
 
@@ -396,24 +403,29 @@ def calibrate_if_too_large(
     """
     from jwgpu.kernels.compiled import threads
 
-    limit = step.session.max_memory
-    if limit is None:
+    session = step.session
+    budget = session.budget()
+    if budget is None or session.surely_fits(source, budget):
         return None
     exposure = reading.read_ramp(source, model, threads(), in_memory=False)
     needed = peak_in_one_piece(exposure, steps)
-    if needed <= limit:
+    if needed <= budget.room and not session.attempt:
         return None
     log.info(
-        "about %s of memory would be needed, max_memory is %s: calibrating in blocks",
-        readable(needed),
-        readable(limit),
+        "about %s of memory would be needed, the limit is %s: calibrating in blocks",
+        readable(budget.process + needed),
+        budget.name,
     )
     name = step.make_output_path(basepath=exposure.meta.filename, suffix="rate")
-    return Blocks(exposure, limit, Path(name).parent, step.session.device, step.session.observer)
+    cut_down = 4**session.attempt
+    return Blocks(exposure, budget, Path(name).parent, session.device, cut_down, session.observer)
 
 
 def peak_in_one_piece(exposure: Ramp, steps: Iterable[Step]) -> int:
-    """Estimate the bytes of memory that calibration without blocks takes at its peak."""
+    """Estimate the bytes of memory that calibration without blocks takes at its peak.
+
+    What the process takes itself is not counted.
+    """
     shape = exposure.data.shape
     largest = 0
     for step in steps:

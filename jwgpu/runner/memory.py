@@ -58,6 +58,30 @@ def readable(n_bytes: float) -> str:
 
 
 @dataclass(frozen=True)
+class Budget:
+    """The memory that an exposure may take.
+
+    Attributes
+    ----------
+    limit : int
+        Bytes to stay below.
+    process : int
+        Bytes of it that the process takes itself.
+    name : str
+        What sets the limit, for messages: ``max_memory=4GB``.
+    """
+
+    limit: int
+    process: int
+    name: str
+
+    @property
+    def room(self) -> int:
+        """Bytes that are left for the exposure."""
+        return self.limit - self.process
+
+
+@dataclass(frozen=True)
 class Size:
     """How large an exposure is.
 
@@ -115,8 +139,11 @@ class Size:
         return columns * (SAMPLE * ints * groups + neighbors + zeroframe + RATE * (ints + 1))
 
     def in_one_piece(self, references: int) -> int:
-        """Estimate the peak of memory without blocks, with so many bytes of references."""
-        return PROCESS + self.always + self.samples + self.zeroframe + self.rates + references
+        """Estimate the peak of memory without blocks, with so many bytes of references.
+
+        What the process takes itself is not counted.
+        """
+        return self.always + self.samples + self.zeroframe + self.rates + references
 
 
 def size_of_references(paths: Iterable[Any], shape: tuple[int, ...]) -> int:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from jwgpu.backends import namespace_of
 from jwgpu.backends.device import Device
-from jwgpu.errors import ParameterError
+from jwgpu.errors import TooLittleMemoryError
 from jwgpu.models.ramp import Part, Ramp
 from jwgpu.models.stored_planes import ALL, Shape, StoredPlanes
 from jwgpu.models.stripes import count_superstripes
 from jwgpu.references.types import Reference
-from jwgpu.runner import memory
-from jwgpu.runner.memory import Size, readable
+from jwgpu.runner.memory import Budget, Size, readable
 from jwgpu.runner.scratch import ScratchPlanes
 
 
@@ -27,10 +28,12 @@ class Storage:
     ----------
     folder : Path
         Where scratch files go.
-    limit : int
-        Bytes of memory to stay below.
+    budget : Budget
+        The memory that there is for blocks, and all that is held beside them.
     device : Device
         Where parts are sent, and images of the exposure are.
+    cut_down : int
+        What part of the blocks that fit is taken, where they turned out to be too large.
     held : int
         Bytes that the running steps hold: references, and what they found.
     who : str
@@ -38,10 +41,27 @@ class Storage:
     """
 
     folder: Path
-    limit: int
+    budget: Budget
     device: Device
+    cut_down: int = 1
     held: int = 0
     who: str = ""
+
+    @contextmanager
+    def holding(self, exposure: Ramp, n_bytes: int) -> Iterator[None]:
+        """Count some bytes as held meanwhile.
+
+        Raises
+        ------
+        TooLittleMemoryError
+            If there is no room for them beside an integration.
+        """
+        self.held += n_bytes
+        try:
+            windows_of(exposure, Cutting(False))
+            yield
+        finally:
+            self.held -= n_bytes
 
 
 @dataclass(frozen=True)
@@ -76,7 +96,7 @@ def size_of(exposure: Ramp) -> Size:
 def memory_of(exposure: Ramp, cutting: Cutting) -> tuple[int, int]:
     """Return the bytes that are needed whatever the blocks are, and those of a row or so."""
     size = size_of(exposure)
-    fixed = memory.PROCESS + size.always + exposure.storage.held
+    fixed = exposure.storage.budget.process + size.always + exposure.storage.held
     if cutting.by_rows:
         return fixed + size.rate, int(size.row * (1 + cutting.more))
     # Superstripes of one integration of the detector stay together.
@@ -89,7 +109,7 @@ def windows_of(exposure: Ramp, cutting: Cutting) -> list[range]:
 
     Raises
     ------
-    ParameterError
+    TooLittleMemoryError
         If not even the smallest do.
     """
     fixed, each = memory_of(exposure, cutting)
@@ -98,13 +118,14 @@ def windows_of(exposure: Ramp, cutting: Cutting) -> list[range]:
     n = rows if cutting.by_rows else ints // together
     # The rows around, and those of the block before that are remembered.
     around = 3 * cutting.halo
-    longest = (exposure.storage.limit - fixed) // each - around
+    longest = (exposure.storage.budget.limit - fixed) // each - around
     if longest < 1:
         needed = fixed + (1 + around) * each
-        raise ParameterError(
-            f"{exposure.meta.filename}: max_memory={readable(exposure.storage.limit)} is too "
-            f"little for {exposure.storage.who}, which takes {readable(needed)} at least; give more"
+        raise TooLittleMemoryError(
+            f"{exposure.meta.filename}: {exposure.storage.budget.name} is too little for "
+            f"{exposure.storage.who}, which takes {readable(needed)} at least; give more"
         )
+    longest = max(1, min(longest, n) // exposure.storage.cut_down)
     n_blocks = -(-n // longest)
     bounds = [n * k // n_blocks * together for k in range(n_blocks + 1)]
     return [range(bounds[k], bounds[k + 1]) for k in range(n_blocks)]
@@ -117,6 +138,30 @@ def in_integrations(exposure: Ramp, more: float = 0.0) -> Iterator[Ramp]:
         return
     for window in windows_of(exposure, Cutting(False, 0, more)):
         yield integrations_of(exposure, window)
+
+
+class StoredIntegrations:
+    """The first integrations of an exposure in files, each read when it is asked for.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (ints, groups, y, x).
+    """
+
+    def __init__(self, exposure: Ramp, n: int) -> None:
+        self._exposure = exposure
+        self.shape = (n, *exposure.data.shape[1:])
+
+    @property
+    def n_samples(self) -> int:
+        """Samples of all of them."""
+        return math.prod(self.shape)
+
+    def __getitem__(self, integration: int) -> Any:
+        """Return the samples of one: (groups, y, x)."""
+        found = self._exposure.data.read(slice(integration, integration + 1))[0]
+        return self._exposure.storage.device.send(found)
 
 
 def in_rows(exposure: Ramp, more: float = 0.0) -> Iterator[Ramp]:

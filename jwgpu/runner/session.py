@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import gc
+import logging
+import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jwgpu.backends import Device, get_device
-from jwgpu.runner import progress, transfer
+from jwgpu.backends.cpu import CPU
+from jwgpu.errors import JwgpuError, TooLittleMemoryError, WholeExposureError
+from jwgpu.runner import memory, progress, transfer
+from jwgpu.runner.memory import Budget
 
 if TYPE_CHECKING:
     from jwgpu.references import ReferenceCache, References
+
+log = logging.getLogger(__name__)
+
+#: Share of the free memory of a device that is planned with: kernels need some for themselves.
+_SHARE = 0.8
+
+#: Bytes of memory for each byte of a file, with which any calibration fits: raw samples of two
+#: bytes become five, and steps take as much again, and some more.
+_AMPLE = 12
+
+#: How often an exposure is tried again in smaller blocks.
+_ATTEMPTS = 2
 
 #: Decoded references that the runs of one call share; None outside of `keeping_references`.
 _shared_cache: ContextVar[Any] = ContextVar("shared_cache", default=None)
@@ -32,12 +51,15 @@ class Session:
         Who is told of the progress.
     max_memory : int or None
         Bytes that the process shall stay below, by calibrating in blocks; None for no limit.
+    attempt : int
+        How often the device had too little memory for the exposure so far.
     """
 
     device: Device
     references: References
     observer: progress.Progress = field(default_factory=progress.current)
     max_memory: int | None = None
+    attempt: int = 0
 
     @classmethod
     def of(cls, step: Any) -> Session:
@@ -54,14 +76,73 @@ class Session:
         """
         from jwgpu.kernels.compiled import set_threads, threads
         from jwgpu.references import References
-        from jwgpu.runner.memory import bytes_of
 
-        max_memory = bytes_of(step.max_memory)
+        max_memory = memory.bytes_of(step.max_memory)
         set_threads(step.threads)
         device = get_device(step.device)
         device.use()
         source = References(None, step.references, step.offline, _cache(max_memory), threads())
         return cls(device, source, max_memory=max_memory)
+
+    def budget(self) -> Budget | None:
+        """Return the memory that there is for an exposure: the least of host and device."""
+        found = []
+        if self.max_memory is not None:
+            name = f"max_memory={memory.readable(self.max_memory)}"
+            found.append(Budget(self.max_memory, memory.PROCESS, name))
+        if self.device.out_of_memory:
+            limit = int(_SHARE * self.device.free_memory())
+            name = f"the free memory of {self.device.name}, {memory.readable(limit)},"
+            found.append(Budget(limit, 0, name))
+        return min(found, key=lambda one: one.room, default=None)
+
+    def surely_fits(self, source: str | Path, budget: Budget) -> bool:
+        """Tell by the size of its file alone whether an exposure is far from filling a device."""
+        is_of_device = not budget.process
+        return is_of_device and not self.attempt and _AMPLE * os.path.getsize(source) < budget.room
+
+    def where_there_is_room(self, attempt: Callable[[], Any]) -> Any:
+        """Return what an attempt returns, made again where the device has too little memory.
+
+        Again in smaller blocks, as long as they help, and then on the CPU.
+
+        Parameters
+        ----------
+        attempt : callable
+            Calibrates an exposure from its beginning.
+        """
+        first = self.device
+        failures: tuple[type[BaseException], ...] = (
+            *first.out_of_memory,
+            TooLittleMemoryError,
+            WholeExposureError,
+        )
+        try:
+            while True:
+                try:
+                    return attempt()
+                except failures as why:
+                    if self.device is not first or not first.out_of_memory:
+                        raise
+                    reason = " ".join(str(why).split())
+                    is_over = isinstance(why, JwgpuError) or self.attempt == _ATTEMPTS
+                # The error is gone, and with it the arrays that its traceback held.
+                self._make_room()
+                what = "calibrating on the cpu" if is_over else "trying again in smaller blocks"
+                log.warning("%s has too little memory (%s): %s", first.name, reason[:200], what)
+                self.attempt += 1
+                if is_over:
+                    self.device, self.attempt = CPU, 0
+        finally:
+            self.device, self.attempt = first, 0
+
+    def _make_room(self) -> None:
+        from jwgpu.models import reading
+
+        reading.forget_ahead()
+        self.references.forget()
+        gc.collect()
+        self.device.give_back_memory()
 
     def send(self, exposure: Any) -> Any:
         """Return an exposure with its arrays on this run's device."""

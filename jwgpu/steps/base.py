@@ -241,6 +241,11 @@ class CalibrationStep(Divisible, stpipe.Step):
         -------
         JwstDataModel, or a tuple of them
         """
+        if self.parent is not None:  # which tries again as a whole
+            return self._attempt(source)
+        return self.session.where_there_is_room(lambda: self._attempt(source))
+
+    def _attempt(self, source: Any) -> Any:
         source = self._own(source)
         if isinstance(source, (str, Path)):
             blocks = self.in_blocks(source)
@@ -349,7 +354,7 @@ class RampStep(CalibrationStep):
 
     def in_blocks(self, source: str | Path) -> Blocks | None:
         """Return a file's exposure for its way in blocks; None to take it in one piece."""
-        if self.session.max_memory is None:
+        if self.session.budget() is None:
             return None
         return calibrate_if_too_large(self, source, reading.read_metadata(source), [self])
 

@@ -38,7 +38,7 @@ class RampOrRateStep(CalibrationStep):
 
     def in_blocks(self, source: str | Path) -> Blocks | None:
         """Return a file's ramps for their way in blocks; None to take it in one piece."""
-        if self.session.max_memory is None or not _has_ramps(source):
+        if self.session.budget() is None or not _has_ramps(source):
             return None
         return calibrate_if_too_large(self, source, reading.read_metadata(source), [self])
 
