@@ -41,11 +41,10 @@ def check(gpu, images, sections, *numbers):
 def stripe(orientation, n=2, seed=0, rows=24):
     """Return images of a stripe of the detector with stray values, and its layout."""
     random = np.random.default_rng(seed)
-    slow_start = 0 if orientation[1] > 0 else 2048 - rows
+    # At either end of the detector: its last rows where the slow axis is mirrored.
     fast_along_x = abs(orientation[0]) == 1
     shape = (rows, 2048) if fast_along_x else (2048, rows)
-    starts = (slow_start, 0) if fast_along_x else (0, slow_start)
-    place = Placement(*shape, *starts, *orientation)
+    place = Placement(*shape, 0, 0, *orientation)
     images = random.normal(20, 5, (n, *shape)).astype(np.float32)
     images[random.random(images.shape) < 0.01] += 500
     usable = random.random(shape) < 0.9
@@ -78,10 +77,19 @@ def test_no_usable_side_pixels(gpu):
     check(gpu, images, sections, 3.0, 11, 1.0)
 
 
-@pytest.mark.parametrize("limit", [0.0, 0.5, np.inf])
+@pytest.mark.parametrize("limit", [0.0, 0.5, 1.0, np.inf])
 def test_any_limit(gpu, limit):
     images, sections = stripe((1, 2), n=1)
     check(gpu, images, sections, limit, 3, 1.0)
+
+
+def test_what_was_clipped_stays_out(gpu):
+    # The third interval reaches down to 0.9, and so to the 1 that the second one left out.
+    images = np.array([[[1, 2, 2, 10], [30, 30, 30, 100]]], np.float32)
+    place = Placement(2, 4, 100, 100, 1, 2)
+    sections = layout.single_amplifier_layout(images[0] > 0, place, odd_even=False)
+    want = check(gpu, images, sections, 1.0, 1, 0.0)
+    np.testing.assert_array_equal(images - want, 2.0)
 
 
 def test_images_at_a_time(gpu, monkeypatch):
@@ -110,8 +118,9 @@ def test_one_amplifier(gpu, shape, share, distinct, odd_even, seed):
         check(gpu, images, sections, 2.5, 1, 0.0)
 
 
-def test_window_as_long_as_can_be(gpu):
-    images, sections = stripe((1, 2), n=1, rows=2)
+@pytest.mark.parametrize("orientation", [(1, 2), (1, -2)])
+def test_window_as_long_as_can_be(gpu, orientation):
+    images, sections = stripe(orientation, n=1, rows=2)
     check(gpu, images, sections, 3.0, 4095, 1.0)
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from jwgpu.backends import namespace_of
 
 Array: TypeAlias = Any
@@ -143,32 +145,39 @@ def four_amplifier_layout(
     use_sides : bool
         Whether there is a side signal.
     """
-    good = placement.in_detector_frame(usable)
+    xp = namespace_of(usable)
     parities = 2 if odd_even else 1
     width = DETECTOR_SIZE // AMPLIFIERS
     edges = [
         _overlap(first, first + BORDER, placement.slow_start, placement.n_slow)
         for first in (DETECTOR_SIZE - BORDER, 0)
     ]
-    sets: list[list[Array]] = [[], []]
-    for amplifier in range(AMPLIFIERS):
-        columns = _overlap(
-            amplifier * width, (amplifier + 1) * width, placement.fast_start, placement.n_fast
+    blocks = [
+        _block(
+            placement,
+            edge,
+            _overlap(
+                amplifier * width, (amplifier + 1) * width, placement.fast_start, placement.n_fast
+            ),
+            parities,
+            parity,
         )
-        found = [
-            [
-                _good_pixels(good, placement, edge, _every(columns, parities, parity, placement))
-                for parity in range(parities)
-            ]
-            for edge in edges
-        ]
-        complete = all(any(one[parity].size for one in found) for parity in range(parities))
-        for edge_sets, one in zip(sets, found, strict=True):
-            edge_sets.extend(one if complete else [pixels[:0] for pixels in one])
+        for edge in edges
+        for amplifier in range(AMPLIFIERS)
+        for parity in range(parities)
+    ]
+    found = _usable_pixels(usable, blocks)
+    n_sections = AMPLIFIERS * parities
+    sets = [found[:n_sections], found[n_sections:]]
+    for first in range(0, n_sections, parities):
+        of_amplifier = range(first, first + parities)
+        if not all(any(one[section].size for one in sets) for section in of_amplifier):
+            for one in sets:
+                one[first : first + parities] = [pixels[:0] for pixels in one[:parities]]
 
-    xp = namespace_of(usable)
     fast = xp.arange(placement.n_fast) + placement.fast_start
     section = (fast // width) * parities + (fast % parities)
+    good = placement.in_detector_frame(usable)
     sides = _side_pixels(good, placement) if use_sides else _no_side_pixels(xp)
     return _layout(sets, section, sides, placement)
 
@@ -251,20 +260,19 @@ def mid_infrared_sections(usable: Array, *, odd_even: bool) -> Sections | None:
     odd_even : bool
         Whether odd and even rows are sections of their own.
     """
-    xp = namespace_of(usable)
     parities = 2 if odd_even else 1
-    columns = usable.shape[1]
-    sets = []
-    for first_column in (0, MIRI_RIGHT_COLUMN):
-        of_edge = []
-        for column in range(first_column, first_column + AMPLIFIERS):
-            for parity in range(parities):
-                (row,) = xp.nonzero(usable[parity::parities, column])
-                of_edge.append((parity + row * parities) * columns + column)
-        sets.append(of_edge)
-    if not all(one.size for of_edge in sets for one in of_edge):
+    rows, columns = usable.shape
+    blocks = [
+        np.arange(parity, rows, parities) * columns + column
+        for first in (0, MIRI_RIGHT_COLUMN)
+        for column in range(first, first + AMPLIFIERS)
+        for parity in range(parities)
+    ]
+    found = _usable_pixels(usable, blocks)
+    if not all(pixels.size for pixels in found):
         return None
-    pixels, bounds = _joined(sets)
+    n_sections = AMPLIFIERS * parities
+    pixels, bounds = _joined([found[:n_sections], found[n_sections:]], namespace_of(usable))
     return Sections(pixels, bounds)
 
 
@@ -273,21 +281,24 @@ def _overlap(first: int, stop: int, start: int, length: int) -> range:
     return range(max(first - start, 0), max(min(stop - start, length), 0))
 
 
-def _every(columns: range, parities: int, parity: int, placement: Placement) -> range:
-    """Return those `columns` of the image that have `parity` on the detector."""
+def _block(placement: Placement, rows: range, columns: range, parities: int, parity: int) -> Array:
+    """Return, on the host, flat indices of a block: of its columns those with that parity.
+
+    Rows and columns are counted in the image, in the detector's frame; parity on the detector.
+    """
     shift = (parity - placement.fast_start - columns.start) % parities
-    return range(columns.start + shift, columns.stop, parities)
+    slow = np.arange(rows.start, max(rows.start, rows.stop))[:, None]
+    fast = np.arange(columns.start + shift, max(columns.start, columns.stop), parities)
+    return placement.flat_index(slow, fast).reshape(-1)
 
 
-def _good_pixels(good: Array, placement: Placement, rows: range, columns: range) -> Array:
-    """Return flat indices of the pixels that `good`, in the detector frame, has in a block."""
-    xp = namespace_of(good)
-    block = good[
-        rows.start : max(rows.start, rows.stop),
-        columns.start : max(columns.start, columns.stop) : columns.step,
-    ]
-    slow, fast = xp.nonzero(block)
-    return placement.flat_index(slow + rows.start, fast * columns.step + columns.start)
+def _usable_pixels(usable: Array, blocks: list[Array]) -> list[Array]:
+    """Return those of each block's pixels that are usable, on the host: one copy, for all."""
+    index = namespace_of(usable).asarray(np.concatenate(blocks))
+    is_usable = np.array(usable.reshape(-1)[index].tolist(), dtype=bool)
+    stops = np.cumsum([block.size for block in blocks])
+    parts = np.split(is_usable, stops[:-1])
+    return [block[part] for block, part in zip(blocks, parts, strict=True)]
 
 
 def _side_pixels(good: Array, placement: Placement) -> Array:
@@ -316,7 +327,7 @@ def _layout(
 ) -> NearInfraredLayout:
     """Join what was found; `section` is in the order of the detector's fast axis."""
     xp = namespace_of(section)
-    pixels, bounds = _joined(sets)
+    pixels, bounds = _joined(sets, xp)
     row = xp.arange(placement.n_slow) + placement.slow_start
     return NearInfraredLayout(
         pixels=pixels,
@@ -328,19 +339,14 @@ def _layout(
     )
 
 
-def _joined(sets: list[list[Array]]) -> tuple[Array, Array]:
+def _joined(sets: list[list[Array]], xp: Any) -> tuple[Array, Array]:
     """Return all pixels one after the other, and the bounds (edges, sections, 2) of the sets."""
-    xp = namespace_of(sets[0][0])
-    bounds = []
-    end = 0
-    for of_edge in sets:
-        of_sections = []
-        for pixels in of_edge:
-            of_sections.append((end, end + pixels.size))
-            end += pixels.size
-        bounds.append(of_sections)
-    pixels = xp.concatenate([pixels for of_edge in sets for pixels in of_edge])
-    return _int32(pixels), xp.asarray(bounds, dtype=xp.int32)
+    sizes = np.array([[pixels.size for pixels in of_edge] for of_edge in sets])
+    stops = np.cumsum(sizes).reshape(sizes.shape)
+    bounds = np.stack([stops - sizes, stops], axis=-1).astype(np.int32)
+    every = [pixels for of_edge in sets for pixels in of_edge]
+    pixels = namespace_of(*every).concatenate(every)
+    return xp.asarray(pixels.astype(np.int32)), xp.asarray(bounds)
 
 
 def _int32(array: Array) -> Array:
