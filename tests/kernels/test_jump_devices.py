@@ -208,6 +208,17 @@ def test_waits_seldom(gpu: Any, settings: JumpSettings, n_syncs: int, n_sent: in
     assert (counts.syncs, counts.sent, counts.scalars) == (n_syncs, n_sent, 0)
 
 
+@pytest.mark.races
+def test_every_kernel(gpu: Any) -> None:
+    scene = Scene(3, (2, 6, 3, 20))
+    for settings in (
+        AFTER,
+        replace(AFTER, minimum_sigclip_groups=2),
+        replace(AFTER, minimum_groups=100),
+    ):
+        compare(gpu, scene, settings)
+
+
 @hypothesis_settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
