@@ -133,6 +133,31 @@ class FirstGroups(StoredPlanes):
         return self._planes.read(ints, rows, within(groups, self.shape[1]))
 
 
+def median_of(planes: StoredPlanes) -> Any:
+    """Return the median of float32 values that are not negative, as NumPy does; NaN if one is NaN.
+
+    In two passes: the upper half of the bits, counted, tells where the middle ones are; of these
+    alone, all are in memory.
+    """
+    counts = np.zeros(1 << 16, np.int64)
+    for i in range(planes.shape[0]):
+        values = planes.read(slice(i, i + 1)).ravel()
+        if np.isnan(values).any():
+            return np.float32(np.nan)
+        counts += np.bincount(values.view(np.uint32) >> 16, minlength=counts.size)
+    ends = np.cumsum(counts)
+    places = ((ends[-1] - 1) // 2, ends[-1] // 2)
+    low, high = np.searchsorted(ends, places, side="right")
+    middle = []
+    for i in range(planes.shape[0]):
+        values = planes.read(slice(i, i + 1)).ravel()
+        bins = values.view(np.uint32) >> 16
+        middle.append(values[(bins >= low) & (bins <= high)])
+    ordered = np.sort(np.concatenate(middle))
+    before = ends[low] - counts[low]
+    return np.mean(ordered[[place - before for place in sorted(set(places))]])
+
+
 def within(window: slice, length: int) -> slice:
     """Return a window with bounds that are within an axis of this length."""
     start, stop, _ = window.indices(length)

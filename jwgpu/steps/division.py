@@ -56,13 +56,21 @@ class Divisible:
     keeps_samples: ClassVar[bool] = False
     #: Whether what `conclude` returns takes the place of the ramps, which nobody needs any more.
     consumes_ramps: ClassVar[bool] = False
-    #: Memory that a part takes beside its samples and flags, as a share of these.
-    more_memory: float = 0.0
 
     def cut_for(self, exposure: Any) -> Cut:
         """Return how this exposure may be divided, with the parameters that this step has."""
         del exposure
         return self.cut
+
+    def surveys(self, exposure: Any) -> bool:
+        """Return whether `survey` finds something in this exposure."""
+        del exposure
+        return self.has_survey
+
+    def memory_beside(self, exposure: Any) -> float:
+        """Return the memory that a part takes beside its samples and flags, as a share of these."""
+        del exposure
+        return 0.0
 
     def changes_shape(self, exposure: Any) -> bool:
         """Return whether the images of this exposure are others afterwards."""

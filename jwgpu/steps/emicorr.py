@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jwgpu.backends import namespace_of
 from jwgpu.errors import InputError, ParameterError, ReferenceFileError
-from jwgpu.kernels.emi import (
-    MIRI_CLOCKS,
-    Clock,
-    fold_residuals,
-    period_of,
-    subtract_table,
-    subtract_waveform,
-    sum_by_phase,
-)
-from jwgpu.kernels.emi.folded import table_of
-from jwgpu.kernels.emi.joint import fit_waveform, waveform_pieces
+from jwgpu.kernels.emi import MIRI_CLOCKS, Clock
 from jwgpu.models.emi_waves import write_emi_waves
 from jwgpu.models.ramp import Ramp
 from jwgpu.references.types import EmiReference
-from jwgpu.steps.base import WHOLE, RampStep, SkipStep, param
+from jwgpu.steps.base import INTEGRATIONS, RampStep, SkipStep, param
+from jwgpu.steps.division import Divisible
+from jwgpu.steps.emi_waves import FittedWave, FoldedWave, Folding, Wave
 
 log = logging.getLogger(__name__)
 
@@ -39,25 +29,12 @@ _DEFAULT_BINS = 500
 _FEWEST_COLUMNS = 16
 
 
-@dataclass(frozen=True)
-class Wave:
-    """One frequency to remove: its name, Hz, and waveform if known (one turn, (bins,) float64)."""
-
-    name: str
-    frequency: float
-    waveform: Any = None
-
-    @property
-    def period(self) -> float:
-        """In cycles of the pixel clock."""
-        return period_of(self.frequency)
-
-
 class EmiCorrStep(RampStep):
     """Find each frequency's wave by its phase along the read-out, and subtract it."""
 
     class_alias = "emicorr"
-    cut = WHOLE
+    cut = INTEGRATIONS
+    has_survey = True
 
     algorithm: str = param(
         "joint",
@@ -120,29 +97,29 @@ class EmiCorrStep(RampStep):
         ReferenceFileError
             If a case names a frequency that the reference lacks.
         """
+        self.correct_undivided(ramp, emicorr=emicorr)
+
+    def passes(self, exposure: Ramp, **references: Any) -> list[Divisible]:
+        """Return what goes over the exposure: for each wave a pass, since each changes the next."""
+        emicorr = references.get("emicorr")
         if emicorr is None and self.onthefly_corr_freq is None:
             raise SkipStep("there is no EMICORR reference")
-        groups = ramp.data.shape[1]
+        groups = exposure.data.shape[1]
         if groups < _FEWEST_GROUPS:
             log.warning("emicorr: %d groups are too few", groups)
             raise SkipStep(f"{groups} groups are fewer than {_FEWEST_GROUPS}")
-        clocks, waves = self._given() if emicorr is None else _of_reference(ramp, emicorr)
-        clocks = clocks or MIRI_CLOCKS.get(case_name(ramp.meta))
+        clocks, waves = self._given() if emicorr is None else _of_reference(exposure, emicorr)
+        clocks = clocks or MIRI_CLOCKS.get(case_name(exposure.meta))
         if clocks is None or not waves:
-            log.warning("emicorr: nothing to correct for %s", case_name(ramp.meta))
-            raise SkipStep(f"no frequency is known to disturb {case_name(ramp.meta)}")
-        clock = _clock(ramp, *clocks)
+            log.warning("emicorr: nothing to correct for %s", case_name(exposure.meta))
+            raise SkipStep(f"no frequency is known to disturb {case_name(exposure.meta)}")
+        clock = _clock(exposure, *clocks)
         log.info("emicorr: removing %s Hz", ", ".join(f"{wave.frequency:g}" for wave in waves))
         if self.algorithm == "joint" and emicorr is not None:
-            for wave in waves:
-                self._subtract_fitted(ramp, clock, wave)
-            return
+            return [FittedWave(wave, clock, self.fit_ints_separately) for wave in waves]
         if groups < _GROUPS_TO_FOLD and self.algorithm == "sequential":
             log.warning("emicorr: of %d groups algorithm=joint makes more", groups)
-        found = self._subtract_folded(ramp, clock, clocks[1], waves)
-        if self.save_intermediate_results and emicorr is None:
-            path = str(self.make_output_path(suffix="emi_ref_waves", ext="asdf"))
-            write_emi_waves(Path(path), ramp.meta, found, case_name(ramp.meta), clocks)
+        return self._folded_waves(exposure, clock, clocks, waves)
 
     def _given(self) -> tuple[None, list[Wave]]:
         frequencies = self.onthefly_corr_freq or []
@@ -152,34 +129,31 @@ class EmiCorrStep(RampStep):
             log.warning("emicorr: without waveforms there is algorithm=sequential only")
         return None, [Wave(repr(frequency), frequency) for frequency in frequencies]
 
-    def _subtract_fitted(self, ramp: Ramp, clock: Clock, wave: Wave) -> None:
-        xp = namespace_of(ramp.data)
-        pieces = xp.asarray(waveform_pieces(wave.waveform))
-        sums, counts = sum_by_phase(ramp.data, ramp.pixeldq, clock, wave.period, len(wave.waveform))
-        amplitudes, phases = fit_waveform(
-            sums, counts, pieces, clock, wave.period, self.fit_ints_separately
-        )
-        subtract_waveform(ramp.data, clock, wave.period, pieces, amplitudes, phases)
-
-    def _subtract_folded(
-        self, ramp: Ramp, clock: Clock, frame_clocks: int, waves: list[Wave]
-    ) -> dict[str, tuple[float, Any]]:
-        """Subtract the waves; return frequency and folded wave of each by name."""
-        ends_in_reference = _ends_in_reference(ramp.meta)
+    def _folded_waves(
+        self, exposure: Ramp, clock: Clock, clocks: tuple[int, int], waves: list[Wave]
+    ) -> list[Divisible]:
+        """Return the passes of the waves that are folded; the last one saves them, if asked for."""
         n_ints = self.nints_to_phase
-        found = {}
+        passes: list[Divisible] = []
+        saves = self.save_intermediate_results and self.onthefly_corr_freq is not None
+        found: dict[str, tuple[float, Any]] = {}
+
+        def keep(wave: Wave, folded: Any, ramp: Ramp) -> None:
+            found[wave.name] = wave.frequency, folded
+            if saves and wave is waves[-1]:
+                path = Path(str(self.make_output_path(suffix="emi_ref_waves", ext="asdf")))
+                write_emi_waves(path, ramp.meta, found, case_name(ramp.meta), clocks)
+
         for wave in waves:
             # What the first frequency needs is used for all: so the official package does.
-            n_ints = self._integrations_to_fold(n_ints, ramp, wave.period, frame_clocks)
+            n_ints = self._integrations_to_fold(n_ints, exposure, wave.period, clocks[1])
             bins = self.nbins if self.nbins is not None else int(wave.period / 2.0)
             bins = _DEFAULT_BINS if bins > _MOST_BINS else bins
             if bins < 1:
                 raise ParameterError(f"emicorr: {bins} bins for {wave.frequency} Hz: give nbins")
-            folded = fold_residuals(ramp.data[:n_ints], clock, wave.period, bins, ends_in_reference)
-            table = table_of(folded, wave.period, wave.waveform, self.scale_reference)
-            subtract_table(ramp.data, clock, wave.period, table, ends_in_reference)
-            found[wave.name] = wave.frequency, folded
-        return found
+            folding = Folding(n_ints, bins, self.scale_reference, _ends_in_reference(exposure.meta))
+            passes.append(FoldedWave(wave, clock, folding, keep))
+        return passes
 
     def _integrations_to_fold(
         self, given: int | None, ramp: Ramp, period: float, frame_clocks: int

@@ -30,6 +30,7 @@ from jwgpu.kernels.reference_pixels.layout import BORDER, NearInfraredLayout
 from jwgpu.models.flags import BAD_REF_PIXEL, DO_NOT_USE
 from jwgpu.models.ramp import Ramp
 from jwgpu.references.types import RefPixReference
+from jwgpu.runner.parts import in_integrations
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +48,8 @@ class Replacement:
     sources: tuple[int, ...]
 
 
-def flag_bad_rows(ramp: Ramp, layout: InterleavedLayout, sigma: float) -> None:
-    """Flag reference pixels that are bad now and then, in ``ramp.pixeldq``.
+def find_bad_rows(ramp: Ramp, layout: InterleavedLayout, sigma: float) -> Array:
+    """Return, (y,) bool on the host, the rows of reference pixels that are bad now and then.
 
     The two readings of a pixel make a pair. In each output a pair is bad if the mean of its
     absolute difference, its mean or its standard deviation, in any integration, is more than
@@ -63,9 +64,9 @@ def flag_bad_rows(ramp: Ramp, layout: InterleavedLayout, sigma: float) -> None:
         log.warning("rows of the detector have BAD_REF_PIXEL: all their pixels are given up")
     is_bad = is_flagged.copy()
     first_rows = _pair_rows()
-    xp = namespace_of(ramp.data)
+    xp = namespace_of(ramp.pixeldq)
     rows = xp.asarray(first_rows, dtype=xp.int32)
-    for images in ramp.data:
+    for images in (one for part in in_integrations(ramp) for one in part.data):
         statistics = np.asarray(_tolist(pair_statistics(images, rows)))
         for output in range(OUTPUTS):
             of_output = first_rows // OUTPUT_ROWS == output
@@ -74,6 +75,12 @@ def flag_bad_rows(ramp: Ramp, layout: InterleavedLayout, sigma: float) -> None:
                 found = first_rows[usable][_is_high(values, sigma)]
                 is_bad[found] = is_bad[found + 1] = True
     log.info("%d of the interleaved reference pixels are bad", int(is_bad.sum()))
+    return is_bad
+
+
+def flag_bad_rows(ramp: Ramp, is_bad: Array) -> None:
+    """Flag rows of reference pixels, in ``ramp.pixeldq``."""
+    xp = namespace_of(ramp.pixeldq)
     bad = xp.asarray(is_bad[:, None])
     flags = xp.where(bad, BAD_REF_PIXEL | DO_NOT_USE, 0)
     ramp.pixeldq |= xp.asarray(flags, dtype=ramp.pixeldq.dtype)

@@ -257,7 +257,11 @@ class _TrapPass(Divisible):
 
     def __init__(self, step: PersistenceStep) -> None:
         self._step = step
-        self.more_memory = _SUBTRACTED if step.saves_subtracted else 0.0
+
+    def memory_beside(self, exposure: Ramp) -> float:
+        """Return the memory that a part takes beside itself, as a share of that."""
+        del exposure
+        return _SUBTRACTED if self._step.saves_subtracted else 0.0
 
     def survey(self, *exposure: Ramp, **references: Any) -> _Filled:
         """Return the traps at the start of the exposure."""

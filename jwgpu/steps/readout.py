@@ -71,4 +71,4 @@ def layout_of(ramp: Ramp) -> InterleavedLayout:
                 f"{meta.filename}: {keyword} is {value}; IRS2 with other than "
                 f"{expected[keyword]} cannot be calibrated: correct the keyword"
             )
-    return interleaved_layout(namespace_of(ramp.data), detector == "NRS2")
+    return interleaved_layout(namespace_of(ramp.pixeldq), detector == "NRS2")

@@ -19,16 +19,20 @@ from jwgpu.kernels.reference_pixels.layout import (
 from jwgpu.kernels.sirs import convolution_kernels, subtract_template
 from jwgpu.models.flags import DO_NOT_USE, REFERENCE_PIXEL
 from jwgpu.models.ramp import Ramp
-from jwgpu.models.stripes import is_striped
+from jwgpu.models.stripes import count_superstripes, is_striped
 from jwgpu.models.superstripes import collate
 from jwgpu.references.types import RefPixReference, SirsKernelReference
 from jwgpu.steps import irs2
-from jwgpu.steps.base import INTEGRATIONS, WHOLE, Cut, RampStep, SkipStep, param
+from jwgpu.steps.base import INTEGRATIONS, RampStep, SkipStep, param
 from jwgpu.steps.readout import is_interleaved, layout_of
 
 log = logging.getLogger(__name__)
 
 MIRI_SHAPE = (1024, 1032)
+
+#: Memory of superstripes that are put together, as a share of the stripes': lines may be read
+#: twice, and lines between them come with them.
+_COPY = 2.0
 
 #: NIRSpec subarrays without reference pixels: their first and last four columns stand in for them.
 WITHOUT_BORDER = ("SUB512", "SUB512S", "SUB32")
@@ -72,9 +76,18 @@ class RefPixStep(RampStep):
             needed = "sirskernel" if "FULL" in str(meta.subarray.name) else ""
         return {name: kind for name, kind in self.reference_classes.items() if name == needed}
 
-    def cut_for(self, exposure: Ramp) -> Cut:
-        """Return how this exposure may be divided; a row of IRS2 is bad in all integrations."""
-        return WHOLE if is_interleaved(exposure) else self.cut
+    def surveys(self, exposure: Ramp) -> bool:
+        """Return whether this exposure is surveyed: a row of IRS2 is bad in all integrations."""
+        return is_interleaved(exposure)
+
+    def changes_shape(self, exposure: Ramp) -> bool:
+        """Return whether rows of IRS2 are taken away, or superstripes put together."""
+        is_stripped = is_interleaved(exposure) and not self.preserve_irs2_refpix
+        return is_stripped or count_superstripes(exposure.meta) > 0
+
+    def memory_beside(self, exposure: Ramp) -> float:
+        """Return the memory that a part takes beside itself: superstripes are copied."""
+        return _COPY if count_superstripes(exposure.meta) else 0.0
 
     def correct(
         self,
@@ -105,11 +118,25 @@ class RefPixStep(RampStep):
         InputError
             If the keywords of the subarray are missing or do not fit the image.
         """
+        self.correct_undivided(ramp, refpix=refpix, sirskernel=sirskernel)
+
+    def survey(self, *exposure: Ramp, **references: Any) -> Any:
+        """Return the bad rows of IRS2, (y,) bool on the host; None otherwise."""
+        del references
+        (ramp,) = exposure
+        if not is_interleaved(ramp):
+            return None
+        return irs2.find_bad_rows(ramp, layout_of(ramp), self.ovr_corr_mitigation_ftr)
+
+    def correct_part(self, part: Ramp, *survey: Any, **references: Any) -> None:
+        """Correct some integrations; see `correct`."""
+        ramp, (is_bad,) = part, survey
+        refpix, sirskernel = references.get("refpix"), references.get("sirskernel")
         if str(ramp.meta.instrument.name).upper() == "MIRI":
             self._correct_mid_infrared(ramp)
             return
-        if is_interleaved(ramp):
-            self._correct_interleaved(ramp, refpix)
+        if is_bad is not None:
+            self._correct_interleaved(ramp, is_bad, refpix)
             return
         kernels = self._convolution_kernels(ramp, sirskernel)
         layout = self._layout(ramp, with_sides=kernels is None)
@@ -128,9 +155,9 @@ class RefPixStep(RampStep):
             # Exactly zero means "no value", and is to stay so.
             ramp.zeroframe[is_empty] = 0.0
 
-    def _correct_interleaved(self, ramp: Ramp, refpix: RefPixReference | None) -> None:
+    def _correct_interleaved(self, ramp: Ramp, is_bad: Any, refpix: RefPixReference | None) -> None:
         layout = layout_of(ramp)
-        irs2.flag_bad_rows(ramp, layout, self.ovr_corr_mitigation_ftr)
+        irs2.flag_bad_rows(ramp, is_bad)
         if self.irs2_mean_subtraction:
             sections = irs2.mean_layout(ramp, layout, odd_even=self.odd_even_columns)
             arrays = [ramp.data.reshape(-1, *ramp.image_shape)]

@@ -38,6 +38,23 @@ EXPOSURES: dict[str, dict[str, Any]] = {
     },
     "waves": {"instrument": "MIRI", "subarray": "SUB64", "ngroups": 12, "nints": 3,
               "interference": 8.0},
+    "IRS2": {
+        "instrument": "NIRSPEC",
+        "detector": "NRS2",
+        "readpatt": "NRSIRS2RAPID",
+        "ngroups": 3,
+        "nints": 2,
+        "zero_frame": True,
+    },
+    "superstripes": {
+        "detector": "NRCB1",
+        "subarray": "SUB64P_SUPSTP008",
+        "window": (1851, 2046, 64, 18),
+        "stripes": (1, 165, 8, 0, 1, 0, 8, 3),
+        "zero_frame": True,
+        "ngroups": 5,
+        "nints": 6,
+    },
 }  # fmt: skip
 
 
@@ -62,6 +79,8 @@ def header(folder: Path, suffix: str) -> Any:
 
 SNOWBALLS = ["--steps.jump.expand_large_events=true", "--steps.jump.min_jump_area=10"]
 WINDOWS = ["--steps.persistence.skip=false", "--steps.persistence.persistence_time=60"]
+
+WAVES = ["--steps.emicorr.skip=false"]
 
 #: The exposure, options, what the product's keywords say of the step.
 CASES: dict[str, tuple[str, list[str], tuple[str, Any]]] = {
@@ -91,6 +110,32 @@ CASES: dict[str, tuple[str, list[str], tuple[str, Any]]] = {
     ),
     "no windows": ("nircam", WINDOWS[:1], ("S_PERSIS", "FAILED")),
     "snowballs and windows": ("snowballs", [*SNOWBALLS, *WINDOWS], ("S_PERSIS", "COMPLETE")),
+    "waves": ("waves", WAVES, ("S_MIREMI", "COMPLETE")),
+    "waves of each integration": (
+        "waves",
+        [*WAVES, "--steps.emicorr.fit_ints_separately=true"],
+        ("S_MIREMI", "COMPLETE"),
+    ),
+    "folded waves": (
+        "waves",
+        [*WAVES, "--steps.emicorr.algorithm=sequential", "--steps.emicorr.nints_to_phase=3"],
+        ("S_MIREMI", "COMPLETE"),
+    ),
+    "waves on the fly": (
+        "waves",
+        [
+            *WAVES,
+            "--steps.emicorr.onthefly_corr_freq=390.625,218.52055",
+            "--steps.emicorr.save_intermediate_results=true",
+        ],
+        ("S_MIREMI", "COMPLETE"),
+    ),
+    "superstripes": ("superstripes", [], ("S_JUMP", "COMPLETE")),
+    "ramps of superstripes": (
+        "superstripes",
+        ["--save-calibrated-ramp=true", "--steps.dq_init.save_results=true"],
+        ("S_JUMP", "COMPLETE"),
+    ),
     "segments": ("nircam", ["--steps.ramp_fit.save_opt=true"], ("S_RAMP", "COMPLETE")),
     "segments of chi-square": (
         "nircam",
@@ -121,6 +166,22 @@ def test_products_are_the_same_in_blocks(exposure_of, tmp_path, monkeypatch, nam
     cuts = cut(monkeypatch, *size)
     assert_identical(calibrate(exposure, tmp_path / "blocks", ANY_BLOCKS, *options), whole)
     assert max(n for _, n in cuts) > 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        [],
+        ["--steps.refpix.irs2_mean_subtraction=true"],
+        ["--override_refpix=N/A", "--steps.ramp_fit.skip=true", "--steps.jump.skip=true"],
+    ],
+)
+def test_interleaved_reference_pixels_go_in_blocks(exposure_of, tmp_path, monkeypatch, options):
+    exposure = exposure_of("IRS2")
+    whole = calibrate(exposure, tmp_path / "whole", *options)
+    cuts = cut(monkeypatch, 1, 700)
+    assert_identical(calibrate(exposure, tmp_path / "blocks", ANY_BLOCKS, *options), whole)
+    assert ("refpix", 2) in cuts
 
 
 def test_a_saved_ramp_is_whole(exposure_of, tmp_path, monkeypatch):

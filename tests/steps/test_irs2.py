@@ -72,7 +72,7 @@ def test_bad_rows_are_the_official_ones(seed, sigma, turned):
     detector = "NRS2" if turned else "NRS1"
     model = narrow(detector, seed)
     ramp, layout = ramp_of(model), layout_of(detector)
-    irs2.flag_bad_rows(ramp, layout, sigma)
+    irs2.flag_bad_rows(ramp, irs2.find_bad_rows(ramp, layout, sigma))
     official.flag_bad_refpix(model, n_sigma=sigma, flag_only=True)
     np.testing.assert_array_equal(ramp.pixeldq, model.pixeldq)
     irs2.replace_bad_rows(ramp, layout)
@@ -86,7 +86,7 @@ def test_a_bad_pixel_of_the_detector_costs_its_row(caplog):
     row = int(layout_of("NRS1").science_rows[100])
     model.pixeldq[row, 3] |= BAD_REF_PIXEL
     ramp = ramp_of(model)
-    irs2.flag_bad_rows(ramp, layout_of("NRS1"), 3.0)
+    irs2.flag_bad_rows(ramp, irs2.find_bad_rows(ramp, layout_of("NRS1"), 3.0))
     irs2.replace_bad_rows(ramp, layout_of("NRS1"))
     official.flag_bad_refpix(model, n_sigma=3.0)
     np.testing.assert_array_equal(ramp.pixeldq, model.pixeldq)

@@ -22,14 +22,31 @@ __all__ = [
     "evaluate_waveform",
     "fold_residuals",
     "period_of",
+    "scatter_along_ramps",
     "subtract_table",
     "subtract_waveform",
     "sum_by_phase",
 ]
 
 
+def scatter_along_ramps(data: Any) -> Any:
+    """Return the standard deviation of each pixel along each integration.
+
+    Parameters
+    ----------
+    data : array, (ints, groups, y, x) float32
+        Samples in DN.
+
+    Returns
+    -------
+    array, (ints, y, x) float32
+        In DN.
+    """
+    return implementation(__name__, data).scatter_along_ramps(data)
+
+
 def sum_by_phase(
-    data: Any, pixeldq: Any, clock: Clock, period: float, n_bins: int
+    data: Any, pixeldq: Any, clock: Clock, period: float, n_bins: int, limit: float | None = None
 ) -> tuple[Any, Any]:
     """Sum the samples of steady, unflagged pixels by the phase at which the first group is read.
 
@@ -47,6 +64,9 @@ def sum_by_phase(
         Of the wave, in cycles of the pixel clock.
     n_bins : int
         Bins of phase.
+    limit : float, optional
+        Standard deviation from which on a pixel is not steady, in DN, where these are only some
+        integrations of an exposure: twice the median of all (float32).
 
     Returns
     -------
@@ -56,7 +76,7 @@ def sum_by_phase(
         Pixels that were summed.
     """
     body = implementation(__name__, data, pixeldq)
-    sums, counts = body.sum_by_phase(data, pixeldq, clock, float(period), int(n_bins))
+    sums, counts = body.sum_by_phase(data, pixeldq, clock, float(period), int(n_bins), limit)
     return sums, counts
 
 
@@ -112,7 +132,8 @@ def fold_residuals(
     Parameters
     ----------
     data : array, (ints, groups, y, x) float32
-        The integrations to use, in DN; x is a multiple of 4, at least 16.
+        The integrations to use, in DN; x is a multiple of 4, at least 16. It may be anything that
+        has this shape and gives integration ``i``, an array, as ``data[i]``.
     clock : Clock
     period : float
         In cycles of the pixel clock.
@@ -126,13 +147,18 @@ def fold_residuals(
     array, (bins,) float64
         Mean in DN, NaN where nothing was read at this phase.
     """
-    return implementation(__name__, data).fold_residuals(
+    return implementation(__name__, data[0]).fold_residuals(
         data, clock, float(period), int(n_bins), bool(last_column_is_reference)
     )
 
 
 def subtract_table(
-    data: Any, clock: Clock, period: float, table: Any, last_column_is_reference: bool
+    data: Any,
+    clock: Clock,
+    period: float,
+    table: Any,
+    last_column_is_reference: bool,
+    first_integration: int = 0,
 ) -> None:
     """Subtract from each sample the entry of a table for its phase, in place.
 
@@ -147,7 +173,9 @@ def subtract_table(
         In DN.
     last_column_is_reference : bool
         Whether the rows end with a reference pixel, which is read later.
+    first_integration : int
+        Which of the exposure comes first here, from 0.
     """
     implementation(__name__, data, table).subtract_table(
-        data, clock, float(period), table, bool(last_column_is_reference)
+        data, clock, float(period), table, bool(last_column_is_reference), int(first_integration)
     )

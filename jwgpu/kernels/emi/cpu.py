@@ -13,6 +13,7 @@ from jwgpu.kernels.emi.folded_cpu import fold_residuals, subtract_table
 __all__ = [
     "evaluate_waveform",
     "fold_residuals",
+    "scatter_along_ramps",
     "subtract_table",
     "subtract_waveform",
     "sum_by_phase",
@@ -122,14 +123,22 @@ def subtract_waveform_rows(
                         line[x] = np.float32(line[x] - wave)
 
 
-def sum_by_phase(
-    data: Any, pixeldq: Any, clock: Clock, period: float, n_bins: int
-) -> tuple[Any, Any]:
-    """See :func:`jwgpu.kernels.emi.sum_by_phase`."""
-    ints, groups, height, width = data.shape
+def scatter_along_ramps(data: Any) -> Any:
+    """See :func:`jwgpu.kernels.emi.scatter_along_ramps`."""
+    ints, _, height, width = data.shape
     scatter = np.empty((ints, height, width), np.float32)
     over_rows(scatter_rows, height, data, scatter)
-    limit = float(2 * np.median(scatter))
+    return scatter
+
+
+def sum_by_phase(
+    data: Any, pixeldq: Any, clock: Clock, period: float, n_bins: int, limit: float | None
+) -> tuple[Any, Any]:
+    """See :func:`jwgpu.kernels.emi.sum_by_phase`."""
+    ints, groups, _, _ = data.shape
+    scatter = scatter_along_ramps(data)
+    if limit is None:
+        limit = float(2 * np.median(scatter))
     sums = np.zeros((BLOCKS, ints, groups, n_bins))
     counts = np.zeros((BLOCKS, ints, n_bins))
     over_rows(

@@ -15,25 +15,38 @@ from jwgpu.kernels.launching import launch
 __all__ = [
     "evaluate_waveform",
     "fold_residuals",
+    "scatter_along_ramps",
     "subtract_table",
     "subtract_waveform",
     "sum_by_phase",
 ]
 
 
+def scatter_along_ramps(data: Any) -> Any:
+    """Contract in the package."""
+    ints, groups, height, width = data.shape
+    pixels = np.int64(height * width)
+    xp = namespace_of(data)
+    scatter = xp.empty((ints, height, width), xp.float32)
+    sizes = (np.int32(ints), np.int32(groups), pixels)
+    launch(__file__, "measure_scatter", (int(pixels), ints), (data, *sizes, scatter))
+    return scatter
+
+
 def sum_by_phase(
-    data: Any, pixeldq: Any, clock: Clock, period: float, n_bins: int
+    data: Any, pixeldq: Any, clock: Clock, period: float, n_bins: int, limit: float | None
 ) -> tuple[Any, Any]:
     """Contract in the package."""
     xp = namespace_of(data, pixeldq)
     ints, groups, height, width = data.shape
     pixels = np.int64(height * width)
-    scatter = xp.empty((ints, height, width), xp.float32)
-    sizes = (np.int32(ints), np.int32(groups), pixels)
-    launch(__file__, "measure_scatter", (int(pixels), ints), (data, *sizes, scatter))
-    limit = xp.float32(2) * median_of(scatter.reshape(1, -1))
+    scatter = scatter_along_ramps(data)
+    if limit is None:
+        limits = xp.float32(2) * median_of(scatter.reshape(1, -1))
+    else:
+        limits = xp.asarray([limit], dtype=xp.float32)
     is_good = xp.empty(scatter.shape, bool)
-    chosen = (scatter, pixeldq, limit, np.int32(ints), pixels, np.int32(width), is_good)
+    chosen = (scatter, pixeldq, limits, np.int32(ints), pixels, np.int32(width), is_good)
     launch(__file__, "choose_pixels", (int(pixels), ints), chosen)
     places, starts = _places_by_bin(xp, clock, period, n_bins, height, width // 4)
     sums, counts = xp.empty((ints, n_bins, groups)), xp.empty((ints, n_bins))

@@ -180,7 +180,7 @@ extern "C" __global__ void clip_bins(
 
 // Subtract the entry of a table from the four samples that are read at one time.
 extern "C" __global__ void subtract_table(
-    float* data, int groups, int height, int width, long long integration_clocks,
+    float* data, int groups, int height, int width, long long start, long long integration_clocks,
     long long frame_clocks, int row_clocks, int samples_a_pixel, long long delay, double period,
     const double* table)
 {
@@ -188,7 +188,7 @@ extern "C" __global__ void subtract_table(
     const long long place = (long long)blockIdx.x * blockDim.x + threadIdx.x;
     const int group = blockIdx.y, i = blockIdx.z;
     if (place >= (long long)height * quarter || group >= groups) return;
-    const long long begin = i * integration_clocks + group * frame_clocks;
+    const long long begin = start + i * integration_clocks + group * frame_clocks;
     const double time = time_of(
         place / quarter, (int)(place % quarter), quarter, begin, row_clocks, samples_a_pixel,
         delay);

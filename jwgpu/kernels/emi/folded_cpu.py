@@ -173,8 +173,8 @@ def sort_into_bins(
 
 @compiled
 def subtract_table_rows(
-    first: int, stop: int, data: Any, integration_clocks: int, frame_clocks: int, row_clocks: int,
-    samples_a_pixel: int, delay: int, period: float, table: Any,
+    first: int, stop: int, data: Any, start: int, integration_clocks: int, frame_clocks: int,
+    row_clocks: int, samples_a_pixel: int, delay: int, period: float, table: Any,
 ) -> None:  # fmt: skip
     """Subtract the table from rows of all groups."""
     ints, groups, _, width = data.shape
@@ -182,7 +182,7 @@ def subtract_table_rows(
     for y in range(first, stop):
         for i in range(ints):
             for group in range(groups):
-                begin = i * integration_clocks + group * frame_clocks
+                begin = start + i * integration_clocks + group * frame_clocks
                 line = data[i, group, y]
                 for k in range(quarter):
                     time = time_of(y, k, quarter, begin, row_clocks, samples_a_pixel, delay)
@@ -253,11 +253,13 @@ def clipped_mean(values: Any) -> float:
 
 
 def subtract_table(
-    data: Any, clock: Clock, period: float, table: Any, last_column_is_reference: bool
-) -> None:
+    data: Any, clock: Clock, period: float, table: Any, last_column_is_reference: bool,
+    first_integration: int,
+) -> None:  # fmt: skip
     """See :func:`jwgpu.kernels.emi.subtract_table`."""
+    start = first_integration * clock.integration_clocks
     delay = REFERENCE_DELAY if last_column_is_reference else 0
     over_rows(
-        subtract_table_rows, data.shape[2], data, clock.integration_clocks, clock.frame_clocks,
-        int(clock.row_clocks), int(clock.samples), delay, period, table,
+        subtract_table_rows, data.shape[2], data, start, clock.integration_clocks,
+        clock.frame_clocks, int(clock.row_clocks), int(clock.samples), delay, period, table,
     )  # fmt: skip

@@ -30,7 +30,7 @@ def fold_residuals(
     data: Any, clock: Clock, period: float, n_bins: int, last_column_is_reference: bool
 ) -> Any:
     """Contract in the package."""
-    xp = namespace_of(data)
+    xp = namespace_of(data[0])
     ints, groups, height, width = data.shape
     places = height * (width // 4)
     delay = REFERENCE_DELAY if last_column_is_reference else 0
@@ -77,15 +77,21 @@ def _residuals(xp: Any, integration: Any) -> Any:
 
 
 def subtract_table(
-    data: Any, clock: Clock, period: float, table: Any, last_column_is_reference: bool
+    data: Any,
+    clock: Clock,
+    period: float,
+    table: Any,
+    last_column_is_reference: bool,
+    first_integration: int,
 ) -> None:
     """Contract in the package."""
+    start = first_integration * clock.integration_clocks
     ints, groups, height, width = data.shape
     delay = REFERENCE_DELAY if last_column_is_reference else 0
     arguments = (
         data,
         *map(np.int32, (groups, height, width)),
-        *map(np.int64, (clock.integration_clocks, clock.frame_clocks)),
+        *map(np.int64, (start, clock.integration_clocks, clock.frame_clocks)),
         *map(np.int32, (clock.row_clocks, clock.samples)),
         np.int64(delay),
         np.float64(period),
