@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from jwgpu.backends import namespace_of
 from jwgpu.kernels.ring_convolution import margin_of, mark_bright, ring_offsets
 
 RINGS = [
@@ -33,20 +34,36 @@ def test_the_same_pixels(gpu: Any, radii: tuple[float, float], shape: tuple[int,
     is_good[:, :, : shape[2] // 3 + 2 * margin : 2] = 0
     values[is_good == 0] = 0
     sent = gpu.send(values), gpu.send(is_good)
-    for threshold in (-1.0, 0.0, 0.9, *threshold_on_the_edge(values, is_good, offsets, margin)):
-        want, result = np.full(shape, 7, np.uint8), gpu.xp.empty(shape, "uint8")
-        with np.errstate(all="ignore"):
-            mark_bright(values, is_good, offsets, threshold, want)
-        mark_bright(*sent, offsets, threshold, result)
-        np.testing.assert_array_equal(gpu.fetch(result), want)
+    for threshold in (-1.0, 0.0, 0.9):
+        assert_same(sent, values, is_good, offsets, threshold)
 
 
-def threshold_on_the_edge(values: Any, is_good: Any, offsets: Any, margin: int) -> list[float]:
-    """Return means of the ring, nearly: there the order of sums decides."""
-    y, x = (size // 2 for size in values.shape[1:])
-    if y < margin or x < margin:
-        return []
-    total = sum(float(values[0, y + dy, x + dx]) for dy, dx in offsets)
-    count = sum(int(is_good[0, y + dy, x + dx]) for dy, dx in offsets)
-    middle = total / max(count, 1)
-    return [middle, float(np.nextafter(middle, 0)), float(np.nextafter(middle, 9))]
+def assert_same(sent: Any, values: Any, is_good: Any, offsets: Any, threshold: float) -> Any:
+    """Compare what both devices mark, and return it."""
+    margin = margin_of(offsets)
+    shape = (len(values), *(size - 2 * margin for size in values.shape[1:]))
+    want, result = np.full(shape, 7, np.uint8), namespace_of(sent[0]).empty(shape, "uint8")
+    with np.errstate(all="ignore"):
+        mark_bright(values, is_good, offsets, threshold, want)
+    mark_bright(*sent, offsets, threshold, result)
+    np.testing.assert_array_equal(result.get(), want)
+    return want
+
+
+@pytest.mark.parametrize("radii", [(1.0, 3.6), (0.0, 5.0)])
+def test_values_are_summed_in_the_same_order(gpu: Any, radii: tuple[float, float]) -> None:
+    """The threshold is one value after the other, as near as they are, around the mean."""
+    random = np.random.default_rng(1)
+    offsets = ring_offsets(*radii)
+    margin = margin_of(offsets)
+    values = random.lognormal(0, 3, (1, 2 * margin + 1, 2 * margin + 9)).astype(np.float32)
+    is_good = np.ones(values.shape, np.uint8)
+    sent = gpu.send(values), gpu.send(is_good)
+    for x in range(9):
+        around = [float(values[0, margin + dy, margin + x + dx]) for dy, dx in offsets]
+        threshold = np.mean(around)
+        marks = []
+        for steps in range(-5, 6):
+            near = float(threshold + steps * np.spacing(threshold))
+            marks.append(int(assert_same(sent, values, is_good, offsets, near)[0, 0, x]))
+        assert sorted(set(marks)) == [0, 1]

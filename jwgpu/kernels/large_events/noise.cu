@@ -7,7 +7,7 @@ constexpr unsigned int NOTHING = 0xffffffffu;
 __device__ unsigned int key_of(const float value)
 {
     if (isnan(value)) return NOTHING;
-    const unsigned int bits = __float_as_uint(value + 0.0f);
+    const unsigned int bits = __float_as_uint(value);
     return bits ^ (bits >> 31 ? NOTHING : 0x80000000u);
 }
 
