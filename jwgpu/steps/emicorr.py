@@ -139,7 +139,8 @@ class EmiCorrStep(RampStep):
         found: dict[str, tuple[float, Any]] = {}
 
         def keep(wave: Wave, folded: Any, ramp: Ramp) -> None:
-            found[wave.name] = wave.frequency, folded
+            if saves:
+                found[wave.name] = wave.frequency, self.session.device.fetch(folded)
             if saves and wave is waves[-1]:
                 path = Path(str(self.make_output_path(suffix="emi_ref_waves", ext="asdf")))
                 write_emi_waves(path, ramp.meta, found, case_name(ramp.meta), clocks)

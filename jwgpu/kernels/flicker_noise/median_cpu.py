@@ -24,7 +24,7 @@ _TRIALS = 10
 
 
 @compiled
-def count_below(values: Any, n: int, level: float) -> int:
+def count_below(values: Any, n: int, level: Any) -> int:
     """Return how many of the first `n` values are less than a float32 level."""
     count = 0
     for i in range(n):
