@@ -6,7 +6,7 @@ gives the array namespace to compute with, and `implementation` picks the kernel
 
 from __future__ import annotations
 
-from jwgpu.backends.device import Device, get_device
+from jwgpu.backends.device import Device, get_device, likely_device
 from jwgpu.backends.dispatch import implementation, namespace_of
 
-__all__ = ["Device", "get_device", "implementation", "namespace_of"]
+__all__ = ["Device", "get_device", "implementation", "likely_device", "namespace_of"]

@@ -50,6 +50,16 @@ class Device(Protocol):
         """Return when all work given to this device is done."""
 
 
+def likely_device(name: str) -> Device:
+    """Return the device that `get_device` gives, without a word; the CPU where it raises."""
+    from jwgpu.backends.cpu import CPU
+
+    try:
+        return get_device("cuda" if name == "auto" else name)
+    except DeviceError:
+        return CPU
+
+
 def get_device(name: str = "auto") -> Device:
     """Return the device called `name`.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,8 @@ import click
 
 from jwgpu.cli import inputs, logs, messages, options, parameters, progress, startup
 from jwgpu.errors import ParameterError, ReferenceFileError
+from jwgpu.models import behind
+from jwgpu.runner.overlap import Overlap
 from jwgpu.runner.session import keeping_references
 from jwgpu.steps import registry
 
@@ -136,34 +138,63 @@ def calibrate(step_class: Any, request: Request) -> int:
             logs.logging_to(request.log, display.current_step, display_console),
             keeping_references() if len(files) > 1 else contextlib.nullcontext(),
         ):
-            return run_all(step_class, request, files)
+            return run_all(step_class, request, files, step.device)
 
 
-def run_all(step_class: Any, request: Request, files: Sequence[str]) -> int:
-    """Run every input, go on past those that fail, and report at the end."""
-    failures: list[tuple[str, str]] = []
-    statuses: set[int] = set()
-    for file in files:
-        try:
-            run_one(step_class, request, file)
-        except ParameterError:
-            raise
-        except KeyboardInterrupt:
-            raise
-        except (Exception, SystemExit) as error:
-            # SystemExit: crds ends the process where it should raise.
-            if messages.debugging:
-                import traceback
+def run_all(step_class: Any, request: Request, files: Sequence[str], device: str = "cpu") -> int:
+    """Run every input, go on past those that fail, and report at the end.
 
-                traceback.print_exc()
-            failures.append((file, messages.about(file, error)))
-            statuses.add(messages.exit_status(error))
-            messages.complain(failures[-1][1])
-    if len(files) > 1 and failures:
-        click.echo(messages.summary(failures, len(files)), err=True)
-    if not failures:
-        return messages.OK
-    return messages.NO_SCIENCE_DATA if statuses == {messages.NO_SCIENCE_DATA} else messages.FAILED
+    On a GPU the next exposure is read, and the last one written, while one is calibrated.
+    """
+    failures = Failures()
+    overlap = Overlap(step_class, files, device)
+    try:
+        with behind.writing(overlap.writer):
+            for number, file in enumerate(files):
+                overlap.begin(number)
+                try:
+                    run_one(step_class, request, file)
+                except ParameterError:
+                    raise
+                except (Exception, SystemExit) as error:
+                    # SystemExit: crds ends the process where it should raise.
+                    failures.add(file, error)
+                failures.add_all(overlap.failures())
+    finally:
+        failures.add_all(overlap.finish())
+    return failures.report(len(files))
+
+
+class Failures:
+    """The inputs that failed, and why."""
+
+    def __init__(self) -> None:
+        self._messages: dict[str, str] = {}
+        self._statuses: set[int] = set()
+
+    def add(self, file: str, error: BaseException) -> None:
+        """Tell of an input that failed, and remember it."""
+        if messages.debugging:
+            import traceback
+
+            traceback.print_exception(error)
+        self._messages[file] = messages.about(file, error)
+        self._statuses.add(messages.exit_status(error))
+        messages.complain(self._messages[file])
+
+    def add_all(self, failed: Iterable[tuple[str, BaseException]]) -> None:
+        """Do the same for several."""
+        for file, error in failed:
+            self.add(file, error)
+
+    def report(self, n_files: int) -> int:
+        """Sum up, where there were several inputs; return the exit status."""
+        if not self._messages:
+            return messages.OK
+        if n_files > 1:
+            click.echo(messages.summary(list(self._messages.items()), n_files), err=True)
+        no_data = self._statuses == {messages.NO_SCIENCE_DATA}
+        return messages.NO_SCIENCE_DATA if no_data else messages.FAILED
 
 
 def run_one(step_class: Any, request: Request, file: str) -> None:
@@ -178,7 +209,7 @@ def run_one(step_class: Any, request: Request, file: str) -> None:
     result = step.run(file)
     for model in result if isinstance(result, (list, tuple)) else [result]:
         if hasattr(model, "close"):
-            model.close()
+            behind.close(model)
 
 
 def _configuration(step_class: Any, request: Request) -> Any:

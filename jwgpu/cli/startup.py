@@ -28,9 +28,20 @@ def read_first_exposure(arguments: Sequence[str]) -> None:
     is_limited = any(word.startswith(("--max-memory", "--max_memory")) for word in arguments)
     if not raw or is_limited or not os.path.isfile(raw[0]):
         return
+    from jwgpu.backends import likely_device
     from jwgpu.models import reading
 
-    reading.read_ahead(raw[0])
+    device = _value_of("--device", arguments) or "auto"
+    reading.read_ahead(raw[0], lambda: likely_device(device))
+
+
+def _value_of(option: str, arguments: Sequence[str]) -> str | None:
+    """Return what the words of a command line give an option; None if it is not among them."""
+    for word, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        name, equals, value = word.partition("=")
+        if name == option:
+            return value if equals else following
+    return None
 
 
 def forget_first_exposure() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from threading import Thread
@@ -50,8 +50,8 @@ _NEEDED = (
     ("SUBSIZE2", "subarray.ysize"),
 )
 
-#: Arrays that are being read ahead, by the absolute name of the file.
-_ahead: dict[str, Future[dict[str, Any]]] = {}
+#: Arrays that are being read ahead, and where they are, by the absolute name of the file.
+_ahead: dict[str, Future[tuple[Device, dict[str, Any]]]] = {}
 
 #: What a two- or three-dimensional product is, for the error message.
 _AXES = "(integrations, groups, rows, columns)"
@@ -91,30 +91,38 @@ def read_ramp(
         If the file is missing, unreadable, truncated, not of ramps, or lacks a keyword.
     """
     name = str(path)
-    ahead = _ahead.pop(os.path.abspath(name), None)
-    if ahead is None or not in_memory:
+    arrays = _taken_over(name, device) if in_memory else None
+    if arrays is None:
         arrays = _read_arrays(name, threads, in_memory, device)
-    else:
-        arrays = {
-            key: device.send(value) if isinstance(value, np.ndarray) else value
-            for key, value in ahead.result().items()
-        }
     ramp = Ramp(model=read_metadata(name) if model is None else model, **arrays)
     complete(ramp, name)
     return ramp
 
 
-def read_ahead(path: str | Path) -> None:
+def read_ahead(
+    path: str | Path, open_device: Callable[[], Device] = lambda: CPU, threads: int = 1
+) -> None:
     """Begin to read an exposure; the next `read_ramp` of this file takes over what is read.
 
     For the time in which nothing else can be done: a thread reads while the libraries that a
-    pipeline needs are imported.
+    pipeline needs are imported, or while a GPU calibrates the exposure before.
+
+    Parameters
+    ----------
+    path : str or Path
+        The FITS file.
+    open_device : callable
+        Called in the thread: returns where the arrays shall be.
+    threads : int
+        Threads that read and convert the samples.
     """
-    result: Future[dict[str, Any]] = Future()
+    result: Future[tuple[Device, dict[str, Any]]] = Future()
 
     def read() -> None:
         try:
-            result.set_result(_read_arrays(str(path), 1))
+            device = open_device()
+            device.use()
+            result.set_result((device, _read_arrays(str(path), threads, device=device)))
         except BaseException as error:  # for whoever takes over
             result.set_exception(error)
 
@@ -125,6 +133,27 @@ def read_ahead(path: str | Path) -> None:
 def forget_ahead() -> None:
     """Forget what was read ahead and not taken over: the call that wanted it has ended."""
     _ahead.clear()
+
+
+def _taken_over(name: str, device: Device) -> dict[str, Any] | None:
+    """Return what was read ahead of a file; None if nothing, or there was no room for it."""
+    ahead = _ahead.pop(os.path.abspath(name), None)
+    if ahead is None:
+        return None
+    try:
+        return _moved(*ahead.result(), device)
+    except device.out_of_memory:
+        return None
+
+
+def _moved(source: Device, arrays: dict[str, Any], target: Device) -> dict[str, Any]:
+    """Return arrays of a ramp on another device."""
+    if source.name == target.name:
+        return arrays
+    return {
+        key: target.send(source.fetch(value)) if isinstance(value, source.xp.ndarray) else value
+        for key, value in arrays.items()
+    }
 
 
 def _read_arrays(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jwgpu.errors import ProductError
+from jwgpu.models import behind
 from jwgpu.models.ramp import Ramp
 from jwgpu.models.rates import RampFitOutput, Rates
 from jwgpu.models.stored_model import StoredModel
@@ -74,15 +75,22 @@ class WholeProduct:
     ----------
     model : JwstDataModel
         The product.
+    is_final : bool
+        Whether nobody changes the model any more, so that it may be written later.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, *, is_final: bool = False) -> None:
         self.model = model
         self.meta = model.meta
+        self.is_final = is_final
 
     def save(self, path: str) -> str:
         """Write the model to `path`, whole or not at all."""
-        return save_product(self.model, path)
+        writer = behind.current() if self.is_final else None
+        if writer is None:
+            return save_product(self.model, path)
+        writer.do(save_product, self.model, path)
+        return str(path)
 
 
 def model_of_rates(rates: Rates) -> Any:

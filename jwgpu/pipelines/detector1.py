@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from jwgpu.errors import NoScienceDataError
-from jwgpu.models import reading, writing
+from jwgpu.models import behind, reading, writing
 from jwgpu.models.ramp import Ramp
 from jwgpu.models.rates import Rates
 from jwgpu.models.stripes import striped_readout
@@ -104,7 +104,8 @@ class Detector1Pipeline(RampPipeline):
         """Take a ramp through the steps before ramp fitting, ramp fitting, and what follows."""
         ramp = self.run_steps(ramp, order[: -len(_RATES)])
         if self.save_calibrated_ramp:
-            self._save(reading.model_of(self.session.fetch(ramp)), "ramp")
+            with behind.writing(None):  # its metadata go on changing
+                self._save(reading.model_of(self.session.fetch(ramp)), "ramp")
         ramp.is_expendable = not self.ramp_fit.skip
         result = self.run_step(self.ramp_fit, ramp)
         if isinstance(result, Ramp):
@@ -119,7 +120,8 @@ class Detector1Pipeline(RampPipeline):
         steps = self.steps_of(order[: -len(_RATES)])
         if self.save_calibrated_ramp:
             blocks.run(steps)
-            self._save(reading.model_of(self.session.fetch(blocks.exposure)), "ramp")
+            with behind.writing(None):
+                self._save(reading.model_of(self.session.fetch(blocks.exposure)), "ramp")
             steps = []
         result = blocks.run([*steps, self.ramp_fit])
         if isinstance(result, Ramp):

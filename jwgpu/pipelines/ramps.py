@@ -39,6 +39,8 @@ MID_INFRARED = [
 class RampPipeline(CalibrationPipeline):
     """A pipeline whose steps take the ramps of an exposure one after the other."""
 
+    reads_ramps = True
+
     def order_for(self, meta: Any, name: str) -> list[str]:
         """Return the aliases of the steps of an exposure, in their order; `name` is for errors.
 

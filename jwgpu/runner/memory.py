@@ -15,6 +15,10 @@ from jwgpu.models.fits_arrays import FitsFile
 #: Measured at the end of a run: 380 MB.
 PROCESS = 400_000_000
 
+#: Bytes of memory for each byte of a raw file, with which any calibration fits: raw samples of two
+#: bytes become five, and steps take as much again, and some more.
+AMPLE = 12
+
 #: Bytes of a sample (float32 and its flags), and of a pixel of count rates (five arrays).
 SAMPLE = 5
 RATE = 20

@@ -26,10 +26,6 @@ log = logging.getLogger(__name__)
 #: Share of the free memory of a device that is planned with: kernels need some for themselves.
 _SHARE = 0.8
 
-#: Bytes of memory for each byte of a file, with which any calibration fits: raw samples of two
-#: bytes become five, and steps take as much again, and some more.
-_AMPLE = 12
-
 #: How often an exposure is tried again in smaller blocks.
 _ATTEMPTS = 2
 
@@ -99,7 +95,11 @@ class Session:
     def surely_fits(self, source: str | Path, budget: Budget) -> bool:
         """Tell by the size of its file alone whether an exposure is far from filling a device."""
         is_of_device = not budget.process
-        return is_of_device and not self.attempt and _AMPLE * os.path.getsize(source) < budget.room
+        return (
+            is_of_device
+            and not self.attempt
+            and memory.AMPLE * os.path.getsize(source) < budget.room
+        )
 
     def where_there_is_room(self, attempt: Callable[[], Any]) -> Any:
         """Return what an attempt returns, made again where the device has too little memory.

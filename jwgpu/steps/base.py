@@ -72,6 +72,9 @@ class CalibrationStep(Divisible, stpipe.Step):
     #: What a reference of ``N/A`` means: the step is skipped, or fails.
     is_skipped_without_references: ClassVar[bool] = True
 
+    #: Whether it begins with `reading.read_ramp`, which takes what was read ahead.
+    reads_ramps: ClassVar[bool] = False
+
     #: Reference types with their classes, and those that may be missing: read off `correct`.
     reference_classes: ClassVar[dict[str, type]] = {}
     optional_references: ClassVar[frozenset[str]] = frozenset()
@@ -322,11 +325,15 @@ class CalibrationStep(Divisible, stpipe.Step):
         ProductError
             If it cannot be written.
         """
-        return super().save_model(writing.WholeProduct(model), *arguments, **keywords)
+        # What a pipeline's step saves goes on changing.
+        product = writing.WholeProduct(model, is_final=self.parent is None)
+        return super().save_model(product, *arguments, **keywords)
 
 
 class RampStep(CalibrationStep):
     """A step that changes the ramps of an exposure in place."""
+
+    reads_ramps = True
 
     #: What the step does with superstripes, which refpix puts together: they are ``refused``, taken
     #: ``each`` by itself, or all ``together``.

@@ -114,7 +114,7 @@ def test_out_of_memory_makes_smaller_blocks_and_then_takes_the_cpu(
     cuda, exposure, whole, cut, tmp_path, monkeypatch, capsys, largest, refused
 ):
     full = Full(monkeypatch, cuda, largest)
-    monkeypatch.setattr(session, "_AMPLE", 0)
+    monkeypatch.setattr(memory, "AMPLE", 0)
     assert_same(calibrate(exposure, tmp_path, "--device=cuda"), whole)
     assert full.refused == refused
     printed = capsys.readouterr().err

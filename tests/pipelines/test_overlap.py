@@ -1,0 +1,141 @@
+"""Several exposures on a GPU: what is read and written meanwhile, and that nothing gets lost."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_cuda import assert_same_folders
+
+from jwgpu.cli import main
+from jwgpu.models import behind, reading, writing
+from jwgpu.runner import memory
+from jwgpu.simulate import make_dataset
+
+
+@pytest.fixture(scope="module")
+def exposures(tmp_path_factory) -> list[Path]:
+    """Return three exposures that use the same references."""
+    folder = tmp_path_factory.mktemp("overlap")
+    settings = {"instrument": "NIRCAM", "window": (1, 1, 64, 32), "ngroups": 4}
+    first = make_dataset(folder, seed=5, **settings).exposure
+    others = [first.with_name(first.name.replace("02101", f"0210{k}")) for k in (2, 3)]
+    for path in others:
+        path.write_bytes(first.read_bytes())
+    return [first, *others]
+
+
+def run(exposures: list[Path], folder: Path, *options: str, command: str = "calwebb_dark") -> int:
+    references = str(exposures[0].parent / "references")
+    words = [command, *map(str, exposures), "--references", references]
+    return main([*words, "--output-dir", str(folder), *options])
+
+
+@pytest.fixture
+def threads_of(monkeypatch) -> dict[str, list[tuple[str, str]]]:
+    """Note which thread reads and writes what."""
+    found: dict[str, list[tuple[str, str]]] = {"read": [], "write": []}
+
+    def note(module: Any, name: str, kind: str, place: int) -> None:
+        usual = getattr(module, name)
+
+        def noted(*arguments: Any, **keywords: Any) -> Any:
+            thread = threading.current_thread()
+            who = "main" if thread is threading.main_thread() else "other"
+            found[kind].append((Path(arguments[place]).name.split("_")[1], who))
+            return usual(*arguments, **keywords)
+
+        monkeypatch.setattr(module, name, noted)
+
+    note(reading, "_read_arrays", "read", 0)
+    note(writing, "save_product", "write", 1)
+    return found
+
+
+def test_the_next_is_read_and_the_last_is_written_meanwhile(cuda, exposures, tmp_path, threads_of):
+    assert run(exposures, tmp_path / "cpu", "--device=cpu") == 0
+    # At the start, the first one is read while libraries are imported.
+    assert [who for _, who in threads_of["read"]] == ["other", "main", "main"]
+    assert {who for _, who in threads_of["write"]} == {"main"}
+    for found in threads_of.values():
+        found.clear()
+    assert run(exposures, tmp_path / "cuda", "--device=cuda") == 0
+    assert (
+        sorted(threads_of["read"])
+        == [(name, "other") for name in ("02101001001", "02102001001", "02103001001")]
+        or len(threads_of["read"]) == 3
+    )
+    assert {who for _, who in threads_of["read"]} == {"other"}
+    assert [who for _, who in threads_of["write"]] == ["other"] * 3
+    assert_same_folders(tmp_path / "cuda", tmp_path / "cpu")
+
+
+def test_all_products_of_detector1_are_the_same(cuda, exposures, tmp_path):
+    options = ("--save_calibrated_ramp=true",)
+    assert run(exposures, tmp_path / "cpu", "--device=cpu", *options, command="detector1") == 0
+    assert run(exposures, tmp_path / "cuda", "--device=cuda", *options, command="detector1") == 0
+    assert len(list((tmp_path / "cuda").glob("*.fits"))) == 9
+    assert_same_folders(tmp_path / "cuda", tmp_path / "cpu")
+
+
+def test_without_ample_room_nothing_is_read_ahead(
+    cuda, exposures, tmp_path, threads_of, monkeypatch
+):
+    monkeypatch.setattr(memory, "AMPLE", 1 << 40)
+    monkeypatch.setattr("jwgpu.runner.overlap.AMPLE", 1 << 40)
+    assert run(exposures, tmp_path, "--device=cuda") == 0
+    assert [who for _, who in threads_of["read"]].count("other") == 1
+
+
+def test_a_product_that_cannot_be_written_is_told_by_its_exposure(
+    cuda, exposures, tmp_path, capsys
+):
+    blocked = exposures[0].name.replace("_uncal", "_darkpipeline")
+    (tmp_path / blocked / "in the way").mkdir(parents=True)
+    assert run(exposures, tmp_path, "--device=cuda") == 1
+    assert len(list(tmp_path.glob("*_darkpipeline.fits"))) == 3
+    printed = capsys.readouterr().err
+    assert f"{blocked}: cannot be written" in printed
+    assert "1 of 3" in printed
+
+
+def test_a_file_that_cannot_be_read_fails_alone(cuda, exposures, tmp_path, capsys):
+    broken = exposures[1].with_name("jw_broken_uncal.fits")
+    broken.write_bytes(b"no FITS file")
+    try:
+        assert run([exposures[0], broken, exposures[2]], tmp_path, "--device=cuda") == 1
+    finally:
+        broken.unlink()
+    assert len(list(tmp_path.glob("*.fits"))) == 2
+    assert "jw_broken_uncal.fits: its metadata cannot be read" in capsys.readouterr().err
+
+
+def test_references_are_sent_once(cuda, exposures, tmp_path):
+    counts = getattr(cuda.xp, "counts", None)
+    if counts is None:
+        pytest.skip("only the stand-in counts")
+    sent = []
+    for files in (exposures[:1], exposures):
+        counts.reset()
+        assert run(files, tmp_path / str(len(files)), "--device=cuda") == 0
+        sent.append(counts.of("sent")["references.collection.References.load"])
+    assert sent[0] == sent[1]
+
+
+def test_the_writer_keeps_the_order_and_names_what_failed():
+    writer, done = behind.Writer(), []
+    with behind.writing(writer):
+        assert behind.current() is writer
+        writer.file = "one"
+        writer.do(done.append, 1)
+        writer.do(int, "x")
+        assert writer.failures() == []
+        writer.file = "two"
+        writer.do(done.append, 2)
+        ((file, error),) = writer.failures()
+    assert (file, type(error)) == ("one", ValueError)
+    assert writer.close() == []
+    assert done == [1, 2]
+    assert behind.current() is None
