@@ -1,7 +1,8 @@
 """The median of the samples around each pixel, and quantiles of an image, where NaN do not count.
 
-Array code, the same on every device: a block of rows at a time is laid out with the window of
-each pixel side by side, sorted, and the middle taken, so that memory stays bounded.
+Array code: a block of rows at a time is laid out with the window of each pixel side by side,
+sorted, and the middle taken, so that memory stays bounded. A GPU has a kernel for the moving
+median, which needs no room for the windows.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from jwgpu.backends import namespace_of
+from jwgpu.kernels.moving_median import cuda
 
 #: Samples of the windows that are laid out at a time (4 MB).
 SAMPLES = 1 << 20
@@ -38,6 +40,8 @@ def moving_median(image: Any, size: tuple[int, int]) -> Any:
     if min(size) < 1 or not all(length % 2 for length in size):
         raise ValueError(f"a window of {size} has no pixel in its middle")
     xp = namespace_of(image)
+    if hasattr(xp, "RawModule"):
+        return cuda.moving_median(image, size)
     rows, columns = image.shape
     above, beside = size[0] // 2, size[1] // 2
     padded = _framed(xp, image, above, beside)
