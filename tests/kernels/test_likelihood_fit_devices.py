@@ -117,9 +117,7 @@ def test_few_lanes_take_the_ramps_in_turn(gpu, monkeypatch):
     """Also those with jumps, which each warp puts off: more of them than it has lanes."""
     arrays = exposure((3, 6, 7, 61), 8, hits=0.3)
     times = read_times(6)
-    monkeypatch.setattr(cuda, "_LANES", 128)
     assert_same(gpu, arrays, times)
-    monkeypatch.setattr(cuda, "_LANES", 1 << 16)
     monkeypatch.setattr(cuda, "_WORKSPACE", 1)
     assert_same(gpu, arrays, times)
 

@@ -1,21 +1,10 @@
 // The middle of some values, found by a warp together: they are counted, not moved about.
 #pragma once
 #include "lanes.cuh"
+#include "ordered.cuh"
 
 // What stands for a value that does not count.
 constexpr unsigned int NONE = 0xffffffffu;
-
-// A number that grows with the value, and back.
-inline __device__ unsigned int key_of(float value)
-{
-    const unsigned int bits = __float_as_uint(value);
-    return bits >> 31 ? ~bits : bits | 0x80000000u;
-}
-
-inline __device__ float value_of(unsigned int key)
-{
-    return __uint_as_float(key >> 31 ? key & 0x7fffffffu : ~key);
-}
 
 inline __device__ int count_of_lanes(int value)
 {

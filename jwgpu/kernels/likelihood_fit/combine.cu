@@ -1,6 +1,7 @@
 // Combining the integrations of a pixel: a thread a pixel. Twin of combine_cpu.py; what that keeps
 // for each integration is worked out again here.
 #include "flags.cuh"
+#include "ordered.cuh"
 
 constexpr int ROUNDS = 2;
 
@@ -15,13 +16,6 @@ struct Integrations {
     __device__ float by_read(int i) const { return at(3, i); }
 };
 
-// Return a number that is ordered as the value is.
-__device__ unsigned int key_of(float value)
-{
-    const unsigned int bits = __float_as_uint(value);
-    return bits >> 31 ? ~bits : bits | 0x80000000u;
-}
-
 // Return the known rate that `rank` others come before, found bit by bit.
 __device__ float rate_of_rank(const Integrations& pixel, int rank)
 {
@@ -35,7 +29,7 @@ __device__ float rate_of_rank(const Integrations& pixel, int rank)
         }
         if (n_below <= rank) found = middle;
     }
-    return __uint_as_float(found >> 31 ? found & 0x7fffffffu : ~found);
+    return value_of(found);
 }
 
 // Return the median of the rates without NaN.

@@ -14,9 +14,8 @@ from jwgpu.kernels.likelihood_fit.readout import HAS_PAIRS, Readout
 
 #: Rows of the workspace, as `Row` in ``ramp.cuh``.
 _N_ROWS = 5
-#: Ramps that are fitted at a time: enough to keep any card busy, and few enough for their
-#: workspace to stay in its second-level cache if they are short. Not tuned on a card.
-_LANES = 1 << 16
+#: Blocks that a multiprocessor runs at a time, as the launch bounds say.
+_BLOCKS_AT_A_TIME = 3
 #: Bytes that the workspace of long ramps may take.
 _WORKSPACE = 1 << 30
 _BLOCK = 128
@@ -36,7 +35,7 @@ def fit_ramps_by_likelihood(
     n_ramps, n_pixels = ints * rows * columns, rows * columns
     n = readout.factors.shape[1]
     bytes_of_lane = 8 * _N_ROWS * (n + 1) + n
-    lanes = min(n_ramps, _LANES, max(_WORKSPACE // bytes_of_lane, 1))
+    lanes = min(n_ramps, _lanes_at_a_time(exposure.data), max(_WORKSPACE // bytes_of_lane, 1))
     lanes = -(-lanes // _BLOCK) * _BLOCK
     rounds = -(-n_ramps // lanes)
     chi_squares = None if chi_square is None else xp.empty((ints, rows, columns), np.float32)
@@ -64,3 +63,9 @@ def fit_ramps_by_likelihood(
         n_pixels,
         (*rateints, chi_squares, np.int32(ints), np.int64(n_pixels), *rate, chi_square),
     )
+
+
+def _lanes_at_a_time(array: Any) -> int:
+    """Return the threads that the array's device runs at a time: more would wait for these."""
+    processors: int = array.device.attributes["MultiProcessorCount"]
+    return processors * _BLOCKS_AT_A_TIME * _BLOCK

@@ -94,6 +94,11 @@ class Device:
         return "120"
 
     @property
+    def attributes(self) -> dict[str, int]:
+        """What is asked of a device: few processors, so that few threads have much to do."""
+        return {"MultiProcessorCount": 2}
+
+    @property
     def mem_info(self) -> tuple[int, int]:
         """Bytes that are free, and all."""
         return pool.limit - pool.used, pool.limit
