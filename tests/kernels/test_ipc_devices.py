@@ -42,6 +42,7 @@ def test_interleaved_rows(gpu, varies):
     np.testing.assert_array_equal(want[:, :, others], data[:, :, others])
 
 
+@pytest.mark.races
 def test_few_images_at_a_time(gpu, monkeypatch):
     data, kernel = made((2, 3, 8, 9), (3, 3))
     monkeypatch.setattr(cuda, "BYTES_AT_A_TIME", 4 * 8 * 9 * 4)

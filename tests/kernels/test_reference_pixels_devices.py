@@ -155,3 +155,23 @@ def test_layouts_are_made_on_the_device(gpu):
                 np.testing.assert_array_equal(gpu.fetch(found[name]), value)
             else:
                 assert found[name] == value
+
+
+@pytest.mark.races
+def test_a_detector_of_a_few_pixels(gpu):
+    # No real one: all that a layout says, in small.
+    random = np.random.default_rng(5)
+    images = random.normal(20, 5, (3, 12, 16)).astype(np.float32)
+    index = np.arange(12 * 16, dtype=np.int32).reshape(12, 16)
+    pixels = np.concatenate(
+        [index[edge, half].ravel() for edge in (0, 11) for half in (slice(8), slice(8, 16))]
+    )
+    stops = np.arange(8, 40, 8).reshape(2, 2)
+    bounds = np.stack([stops - 8, stops], axis=-1).astype(np.int32)
+    sides = np.stack([index[:, :4], index[:, -4:]])
+    near_infrared = NearInfraredLayout(
+        pixels, bounds, np.repeat(np.int32([0, 1]), 8), index[0, :12], sides, True
+    )
+    check(gpu, images, near_infrared, 2.0, 5, 1.0)
+    mid_infrared = Sections(np.tile(pixels, 2), np.concatenate([bounds, bounds], axis=1))
+    check(gpu, images[None], mid_infrared, 2.0)

@@ -49,6 +49,7 @@ def test_what_is_not_finite(gpu):
     assert np.isnan(want[0]).any()
 
 
+@pytest.mark.races
 def test_values_in_the_middle(gpu):
     # Many equal values; an even number of them, of which the two in the middle differ.
     images, kernels = made((1, 16, 12))
