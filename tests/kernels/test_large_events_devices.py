@@ -48,7 +48,7 @@ class Scene:
         self.groupdq[:, :, 0, : image[1] // 2] |= SATURATED
         self.groupdq[:, 2:, -1] |= DO_NOT_USE
         self.pixeldq = random.choice(
-            np.array([0, 0, DO_NOT_USE, HOT, REFERENCE_PIXEL, REFERENCE_PIXEL | 1], np.uint32),
+            np.array([0, DO_NOT_USE, HOT, REFERENCE_PIXEL, REFERENCE_PIXEL | HOT], np.uint32),
             image,
         )
         self.gain = random.uniform(1, 3, image).astype(np.float32)
