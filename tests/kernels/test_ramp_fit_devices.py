@@ -46,7 +46,7 @@ def test_anything(gpu: Any, seed: int) -> None:
     assert_equals_cpu(gpu, small(random_case(seed), (12, 37)))
 
 
-@pytest.mark.parametrize("groups", [1, 2, 3, 4, 5, 10, 11, 25, 26])
+@pytest.mark.parametrize("groups", [1, 2, 3, 4, 5, 10, 11, 17, 18])
 @pytest.mark.parametrize("ints", [1, 3])
 def test_numbers_of_groups(gpu: Any, ints: int, groups: int) -> None:
     """Also those next to where another way to the median is taken."""

@@ -1,7 +1,7 @@
 // Ramp fitting: a thread takes all integrations of a pixel; see cpu.py and one_ramp_cpu.py.
 // build: STEPS=0
 // build: STEPS=9
-// build: STEPS=24
+// build: STEPS=16
 #include "exposure.cuh"
 
 // Rates; see Fit in the package.

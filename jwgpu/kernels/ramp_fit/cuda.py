@@ -19,7 +19,7 @@ from jwgpu.kernels.ramp_fit.weights import Weights, optimal_weights
 _SAVE = Path(__file__).with_name("save.cu")
 
 #: Differences that are sorted in registers; of more the median is searched for.
-_STEPS = (9, 24)
+_STEPS = (9, 16)
 #: Shared memory of a block, in bytes, that every GPU has.
 _SHARED = 48 << 10
 #: Threads of a block, from as many as suits short ramps to the least that makes sense.

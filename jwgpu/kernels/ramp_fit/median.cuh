@@ -64,20 +64,6 @@ __device__ void merge_exchange(double (&steps)[STEPS])
         merge_exchange<SIZE / 2, TOP, SIZE / 2, 0>(steps);
 }
 
-// The value at a place that is not known to the compiler, bit by bit of it: an array that is
-// indexed by it would be put into memory. Changes the values.
-template <int BIT>
-__device__ double choose(double (&values)[STEPS], int place)
-{
-#pragma unroll
-    for (int k = 0; k < BIT; ++k)
-        if (k + BIT < STEPS) values[k] = place & BIT ? values[k + BIT] : values[k];
-    if constexpr (BIT > 1)
-        return choose<BIT / 2>(values, place);
-    else
-        return values[0];
-}
-
 // Find the middle of the usable differences; tell whether there is any.
 __device__ bool find_middle(const Ramp& ramp, double group_time, double& middle)
 {
@@ -95,11 +81,15 @@ __device__ bool find_middle(const Ramp& ramp, double group_time, double& middle)
     }
     if (known == 0) return false;
     merge_exchange<TOP, TOP, TOP, 0>(steps);
-    double copy[STEPS];
+    // Not looked up by place: an array whose places are not known to the compiler is put into
+    // memory. In a sorted one, the largest of the first values is the last of them.
+    double lower = -infinity();
+    double upper = infinity();
 #pragma unroll
-    for (int k = 0; k < STEPS; ++k) copy[k] = steps[k];
-    const double lower = choose<TOP>(copy, (known - 1) / 2);
-    const double upper = choose<TOP>(steps, known / 2);
+    for (int k = 0; k < STEPS; ++k) {
+        if (k <= (known - 1) / 2) lower = max(lower, steps[k]);
+        if (k >= known / 2) upper = min(upper, steps[k]);
+    }
     middle = known & 1 ? upper : 0.5 * (upper + lower);
     return true;
 }
