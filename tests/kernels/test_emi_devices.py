@@ -96,8 +96,7 @@ def test_joint_fit_and_subtraction(gpu, period, separately):
     np.testing.assert_allclose(found[0], want[0], rtol=1.2e-7)
 
 
-def test_subtraction_of_a_given_wave(gpu):
-    data, _ = made()
+def check_subtraction(gpu, data, n_values):
     pieces = joint.waveform_pieces(np.random.default_rng(1).normal(0, 5, 37))
     amplitudes, phases = np.array([3.0, 0.0]), np.array([12.3, 0.9])
     want, found = data.copy(), gpu.send(data.copy())
@@ -106,9 +105,13 @@ def test_subtraction_of_a_given_wave(gpu):
     emi.subtract_waveform(found, clock_of(data), 71.3, *sent)
     np.testing.assert_array_equal(gpu.fetch(found), want)
     assert (want[0] != data[0]).all()
-    values = np.linspace(-3, 3, 500).reshape(20, 25)
+    values = np.linspace(-3, 3, n_values).reshape(5, -1)
     waves = emi.evaluate_waveform(gpu.send(pieces), gpu.send(values))
     np.testing.assert_array_equal(gpu.fetch(waves), emi.evaluate_waveform(pieces, values))
+
+
+def test_subtraction_of_a_given_wave(gpu):
+    check_subtraction(gpu, made()[0], 500)
 
 
 def check_fold(gpu, data, clock, period, bins, has_reference=False):
@@ -155,3 +158,11 @@ def test_folding_a_few_rows_at_a_time(gpu, monkeypatch):
     data, _ = made(4)
     monkeypatch.setattr(folded_cuda, "_SAMPLES", 7 * 48 * 5)
     check_fold(gpu, data, clock_of(data), 256.0, 30)
+
+
+@pytest.mark.races
+def test_each_kernel_once(gpu):
+    data, pixeldq = made(5, (2, 4, 3, 16))
+    check_sums(gpu, data, pixeldq, clock_of(data), 71.3, 4)
+    check_fold(gpu, data, clock_of(data), 71.3, 4)
+    check_subtraction(gpu, data, 10)

@@ -245,3 +245,17 @@ def test_nothing_is_read_back(gpu):
     noise = kernel.stripes(image, mask, Lines(1))
     kernel.restore(image, image, noise, level)
     assert counts.syncs == before
+
+
+@pytest.mark.races
+def test_each_kernel_once(gpu):
+    image, mask = image_of(1, (9, 40))
+    check_limits(gpu, image, mask)
+    found = sent(gpu, image, mask)
+    level = kernel.subtract_background(*found, 2.0)
+    noise = kernel.stripes(*found, Lines(1))
+    kernel.restore(found[0], found[0], noise, level)
+    kernel.take_difference(*found, gpu.send(image), scene=gpu.send(mask))
+    kernel.box_medians(*found, (4, 4))
+    result = gpu.fetch(kernel.fill_outliers(*found, 3.0))
+    assert np.isfinite(result).all()

@@ -74,3 +74,10 @@ def test_nothing_has_no_middle(device):
     assert np.isnan(device.fetch(middle(empty))).all()
     nothing = device.send(np.full((4, 4), np.nan, np.float32))
     assert all(np.isnan(float(value)) for value in quantiles(nothing, (0.0, 0.5, 1.0)))
+
+
+@pytest.mark.races
+def test_the_kernel_once(gpu):
+    values = image(3, (7, 9))
+    found = gpu.fetch(moving_median(gpu.send(values), (3, 5)))
+    np.testing.assert_array_equal(found, moving_median(values, (3, 5)))
