@@ -73,5 +73,5 @@ def cuda(gpu: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setattr(settings, "reorders", False)
     cuda.open_cuda.cache_clear()
     gpu.xp.counts.reset()
-    yield cuda.open_cuda()
+    yield cuda.open_cuda(0)
     cuda.open_cuda.cache_clear()

@@ -198,7 +198,7 @@ def load_cupy() -> Any:
 
 
 @cache
-def open_cuda(number: int = 0) -> CudaDevice:
+def open_cuda(number: int) -> CudaDevice:
     """Return a GPU that has proved that it can compute.
 
     Raises

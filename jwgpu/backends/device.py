@@ -81,7 +81,7 @@ def get_device(name: str = "auto") -> Device:
         return CpuDevice()
     if name == "auto":
         try:
-            return open_cuda()
+            return open_cuda(0)
         except DeviceError as error:
             reason = str(error).partition(": ")[2].partition(";")[0]
             log.info("device auto: computing on the cpu (%s)", reason)
