@@ -1,4 +1,4 @@
-"""refpix and ipc wholly on a GPU's arrays: what they do on the CPU."""
+"""refpix, ipc and the saturation of IRS2 wholly on a GPU's arrays: what they do on the CPU."""
 
 from __future__ import annotations
 
@@ -11,11 +11,18 @@ from array_steps import exposure as small_exposure
 from test_refpix import exposure, superstripes
 
 from jwgpu.kernels.irs2.layout import ROWS
-from jwgpu.models.flags import BAD_REF_PIXEL
+from jwgpu.models.flags import BAD_REF_PIXEL, NO_SAT_CHECK
 from jwgpu.models.reading import ramp_of
-from jwgpu.references.types import IpcReference, RefPixReference, SirsKernelReference
+from jwgpu.references.types import (
+    IpcReference,
+    RefPixReference,
+    SaturationReference,
+    SirsKernelReference,
+    SuperBiasReference,
+)
 from jwgpu.steps.ipc import IPCStep
 from jwgpu.steps.refpix import RefPixStep
+from jwgpu.steps.saturation import SaturationStep
 
 ARRAYS = ("data", "groupdq", "pixeldq", "zeroframe")
 #: Rounding of the transforms, see the tests of the kernel.
@@ -129,3 +136,22 @@ def test_ipc_of_irs2(gpu):
     random = np.random.default_rng(3)
     kernel = IpcReference(random.normal(0, 0.1, (3, 3)).astype(np.float32))
     check(gpu, IPCStep, made.exposure("NRS2", groups=1), kernel)
+
+
+def test_saturation_of_irs2(gpu):
+    random = np.random.default_rng(4)
+    model = made.exposure("NRS2", groups=3, zero_frame=True)
+    shape = (2048, 2048)
+    threshold = random.uniform(30, 120, shape).astype(np.float32)
+    threshold[5, 7] = np.nan
+    dq = random.choice(np.array([0, 0, 0, NO_SAT_CHECK], np.uint32), shape)
+    bias = random.normal(5, 1, (ROWS, 2048)).astype(np.float32)
+    superbias = SuperBiasReference(bias, np.zeros(bias.shape, np.uint32))
+    references = SaturationReference(threshold, dq), superbias
+    model.meta.exposure.nframes = 4
+    ramps = ramp_of(model.copy()), on(gpu, ramp_of(model.copy()))
+    for ramp, here in zip(ramps, (references, [on(gpu, one) for one in references]), strict=True):
+        SaturationStep().correct(ramp, *here)
+    for name in ARRAYS:
+        np.testing.assert_array_equal(gpu.fetch(getattr(ramps[1], name)), getattr(ramps[0], name))
+    assert not np.array_equal(ramps[0].groupdq, model.groupdq)
