@@ -64,4 +64,4 @@ class ChargeMigrationStep(RampStep):
             lost[:, 1:] |= found[:, :-1]
             lost[:, :-1] |= found[:, 1:]
             # What is flagged here is of this group, and was looked at already.
-            flags |= xp.where(lost, CHARGELOSS | DO_NOT_USE, 0).astype(flags.dtype)
+            flags |= lost.astype(flags.dtype) * (CHARGELOSS | DO_NOT_USE)

@@ -19,6 +19,7 @@ from stdatamodels.jwst import datamodels
 
 from jwgpu.models.flags import DO_NOT_USE, JUMP_DET, SATURATED
 from jwgpu.models.guider import GuiderRates, GuiderRaw
+from jwgpu.models.images import Image
 from jwgpu.models.rates import Rates
 from jwgpu.models.reading import ramp_of, read_ramp
 from jwgpu.models.superstripes import collate
@@ -120,6 +121,14 @@ def rates() -> Rates:
         var_rnoise=values[3],
         model=model,
     )
+
+
+def image() -> Image:
+    values = [np.abs(images(9, 11)[0]) + number for number in range(5)]
+    model = datamodels.ImageModel()
+    model.meta.exposure.type = "NRC_IMAGE"
+    flags = images(9, 11)[1]
+    return Image(values[0], flags, *values[1:], model=model)
 
 
 def guider_raw(kind: str, n_ints: int, n_groups: int) -> GuiderRaw:
@@ -238,6 +247,7 @@ CASES: dict[str, Case] = {
     "guider_cds-id": Case(
         GuiderCdsStep, lambda: guider_raw("FGS_ID-STACK", 2, 2), guider_references()
     ),
+    "flat_field": Case(FlatFieldStep, image, flat()),
     "flat_field-guider": Case(FlatFieldStep, guider_rates, flat()),
     "flat_field-guider-inverse": Case(FlatFieldStep, guider_rates, flat(), {"inverse": True}),
 }
