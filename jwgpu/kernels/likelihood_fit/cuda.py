@@ -37,7 +37,7 @@ def fit_ramps_by_likelihood(
     bytes_of_lane = 8 * _N_ROWS * (n + 1) + n
     lanes = min(n_ramps, _lanes_at_a_time(exposure.data), max(_WORKSPACE // bytes_of_lane, 1))
     lanes = -(-lanes // _BLOCK) * _BLOCK
-    rounds = -(-n_ramps // lanes)
+    rounds = -(-n_ramps // max(lanes, 1))
     chi_squares = None if chi_square is None else xp.empty((ints, rows, columns), np.float32)
     arguments = (
         *exposure,
