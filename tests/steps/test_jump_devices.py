@@ -37,7 +37,7 @@ def flags_of(exposure: Path, folder: Path, device: str, *options: str) -> tuple[
     assert main([*words, "--output-dir", str(folder), "--log-level=WARNING", *options]) == 0
     (product,) = folder.glob("*.fits")
     with fits.open(product) as file:
-        return file["GROUPDQ"].data.copy(), file["SCI"].header.get("PRIMECRS")
+        return file["GROUPDQ"].data.copy(), file[0].header["PRIMECRS"]
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
