@@ -37,7 +37,7 @@ def assert_equals_cpu(gpu: Any, data: Any, dark: Any, **frames: int) -> Any:
     return found
 
 
-@pytest.mark.parametrize("n_extrapolated", [0, 1, 6])
+@pytest.mark.parametrize("n_extrapolated", [0, 1, pytest.param(6, marks=pytest.mark.races)])
 @pytest.mark.parametrize(("n_averaged", "step"), [(1, 1), (4, 4), (3, 5)])
 @pytest.mark.parametrize("n_ints", [1, 4, 6])
 def test_equals_cpu(gpu: Any, n_ints: int, n_averaged: int, step: int, n_extrapolated: int) -> None:
@@ -53,6 +53,7 @@ def test_groups_beyond_the_dark_become_nan(gpu: Any) -> None:
     assert not np.all(np.isnan(found[:, 2]))
 
 
+@pytest.mark.races
 def test_a_part_of_the_integrations(gpu: Any) -> None:
     data, dark = random_exposure((3, 4, 3, 5), 4, seed=1)
     sent = gpu.send(data.copy())

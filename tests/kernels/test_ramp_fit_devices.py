@@ -46,7 +46,9 @@ def test_anything(gpu: Any, seed: int) -> None:
     assert_equals_cpu(gpu, small(random_case(seed), (12, 37)))
 
 
-@pytest.mark.parametrize("groups", [1, 2, 3, 4, 5, 10, 11, 17, 18])
+@pytest.mark.parametrize(
+    "groups", [1, 2, 3, 4, pytest.param(5, marks=pytest.mark.races), 10, 11, 17, 18]
+)
 @pytest.mark.parametrize("ints", [1, 3])
 def test_numbers_of_groups(gpu: Any, ints: int, groups: int) -> None:
     """Also those next to where another way to the median is taken."""
@@ -56,7 +58,10 @@ def test_numbers_of_groups(gpu: Any, ints: int, groups: int) -> None:
     assert rateints.data.shape[0] == ints
 
 
-@pytest.mark.parametrize(("groups", "block"), [(60, 128), (100, 64), (300, 32), (400, 0)])
+@pytest.mark.parametrize(
+    ("groups", "block"),
+    [(60, 128), (100, 64), (300, 32), pytest.param(400, 0, marks=pytest.mark.races)],
+)
 def test_long_ramps(gpu: Any, groups: int, block: int) -> None:
     """Smaller blocks, and beyond them a space in device memory."""
     place = cuda._place(np, groups, 35)
@@ -64,6 +69,7 @@ def test_long_ramps(gpu: Any, groups: int, block: int) -> None:
     assert_equals_cpu(gpu, flagged(plain((2, groups, 5, 7), groups), 1))
 
 
+@pytest.mark.races
 def test_fewer_slots_than_pixels(gpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Threads go on to other pixels where the space is small."""
     monkeypatch.setattr(cuda, "_SHARED", 0)

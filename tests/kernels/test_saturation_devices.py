@@ -43,7 +43,15 @@ def test_without_bias(gpu: Any) -> None:
     assert np.any(without != assert_equals_cpu(gpu, exposure))
 
 
-@pytest.mark.parametrize("shape", [(3, 1, 4, 5), (1, 2, 1, 70), (2, 9, 70, 1), (1, 300, 2, 3)])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (3, 1, 4, 5),
+        (1, 2, 1, 70),
+        pytest.param((2, 9, 70, 1), marks=pytest.mark.races),
+        (1, 300, 2, 3),
+    ],
+)
 def test_few_rows_columns_and_many_groups(gpu: Any, shape: tuple[int, int, int, int]) -> None:
     for flagged in (False, True):
         assert_equals_cpu(gpu, make_exposure(shape, seed=1, flagged=flagged))
@@ -65,6 +73,7 @@ def test_all_samples_alike(gpu: Any, value: float) -> None:
     assert np.all((groupdq & SATURATED != 0) == (value == np.inf))
 
 
+@pytest.mark.races
 def test_at_the_threshold_and_without_one(gpu: Any) -> None:
     """A sample at its threshold saturates; the converter's range counts where there is none."""
     exposure = make_exposure((1, 4, 3, 20), seed=2)
@@ -79,7 +88,7 @@ def test_at_the_threshold_and_without_one(gpu: Any) -> None:
         assert not np.any(groupdq[0, 1, 1, ::2] & DO_NOT_USE)
 
 
-@pytest.mark.parametrize("grow", [0, 2])
+@pytest.mark.parametrize("grow", [0, pytest.param(2, marks=pytest.mark.races)])
 def test_zeroframe(gpu: Any, grow: int) -> None:
     exposure = make_exposure((3, 1, 8, 45), seed=11)
     results = []
