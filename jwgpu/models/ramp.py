@@ -105,6 +105,14 @@ class Ramp:
         return int(self.data.shape[0] if self.part is None else self.part.shape[0])
 
     @property
+    def rows(self) -> slice:
+        """The rows of the exposure that are here for their own sake."""
+        if self.part is None:
+            return slice(0, self.image_shape[0])
+        first = self.part.first_row
+        return slice(first + self.part.own_rows[0], first + self.part.own_rows[1])
+
+    @property
     def own_rows(self) -> slice:
         """The rows that are here, but for those of other parts around them."""
         return slice(None) if self.part is None else slice(*self.part.own_rows)

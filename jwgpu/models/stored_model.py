@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from jwgpu.models.stored_planes import StoredPlanes
+from jwgpu.models.stored_planes import StoredPlanes, ZeroPlanes
 
 _BLOCK = 2880  # bytes; all parts of a FITS file are multiples of it
 
@@ -59,6 +59,12 @@ class StoredModel:
             return str(self.official.save(path, *arguments, **keywords))
         _save_piece_by_piece(self.official, self.planes, Path(path))
         return path
+
+
+def stored_ramp(model: Any, data: StoredPlanes) -> StoredModel:
+    """Return a new `RampModel` with such samples, and with flags that are zero, as it has them."""
+    model.pixeldq = np.zeros(data.shape[2:], np.uint32)
+    return StoredModel(model, {"data": data, "groupdq": ZeroPlanes(data.shape, np.uint8)})
 
 
 def _save_piece_by_piece(model: Any, planes: Mapping[str, StoredPlanes], path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from jwgpu.errors import InputError, ParameterError, ProductError
 from jwgpu.models.ramp import Ramp
-from jwgpu.models.stored_model import StoredModel
+from jwgpu.models.stored_model import stored_ramp
 from jwgpu.models.stored_planes import StoredPlanes
 
 log = logging.getLogger(__name__)
@@ -181,7 +181,7 @@ def subtracted_model(ramp: Ramp, subtracted: Any) -> Any:
     if isinstance(subtracted, StoredPlanes):
         model = datamodels.RampModel()
         model.update(ramp.model, only="PRIMARY")
-        return StoredModel(model, {"data": subtracted})
+        return stored_ramp(model, subtracted)
     model = datamodels.RampModel(data=subtracted)
     model.update(ramp.model, only="PRIMARY")
     return model

@@ -13,7 +13,7 @@ from jwgpu.errors import ProductError
 from jwgpu.models import behind
 from jwgpu.models.ramp import Ramp
 from jwgpu.models.rates import RampFitOutput, Rates
-from jwgpu.models.stored_model import StoredModel
+from jwgpu.models.stored_model import StoredModel, stored_ramp
 from jwgpu.models.stored_planes import StoredPlanes
 
 log = logging.getLogger(__name__)
@@ -142,16 +142,16 @@ def intermediate_model(exposure: Ramp | Rates, data: Any) -> Any:
     Parameters
     ----------
     exposure : Ramp or Rates
-    data : array or StoredPlanes, (y, x), (ints, y, x) or (ints, groups, y, x)
+    data : array, (y, x), (ints, y, x) or (ints, groups, y, x), or StoredPlanes of the last shape
         On the host.
     """
     from stdatamodels.jwst import datamodels
 
     classes = {2: datamodels.ImageModel, 3: datamodels.CubeModel, 4: datamodels.RampModel}
     if isinstance(data, StoredPlanes):
-        model = classes[len(data.true_shape)]()
+        model = datamodels.RampModel()
         model.update(exposure.model)
-        return StoredModel(model, {"data": data})
+        return stored_ramp(model, data)
     model = classes[data.ndim](data=data)
     model.update(exposure.model)
     return model

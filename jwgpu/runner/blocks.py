@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ class _Running:
     is_skipped: bool = False
     n_parts: int = 0
     collected: Any = None
+    afterwards: list[Callable[[], None]] = field(default_factory=list)
 
     @property
     def n_bytes(self) -> int:
@@ -78,7 +80,8 @@ class _Running:
         own = {name: parts.reference_of(one, part) for name, one in self.references.items()}
         status, found = self.step.attempt(self.work.correct_part, part, self.survey, **own)
         is_skipped = status == SKIPPED
-        if self.n_parts and is_skipped != self.is_skipped and not self.is_given_up(part):
+        is_other = self.n_parts > 0 and is_skipped != self.is_skipped
+        if is_other and not self.work.may_be_given_up(part):
             raise RuntimeError(f"{self.step.class_alias} was skipped for some blocks only")
         self.is_skipped = is_skipped
         if not is_skipped:
@@ -151,6 +154,13 @@ class Section:
         is_alike = None in (by_rows, self.by_rows) or by_rows == self.by_rows
         return is_alike and not work.stands_alone(exposure)
 
+    def then(self, action: Callable[[], None]) -> None:
+        """Have something done when the last pass so far is over: now if there is none."""
+        if self.running:
+            self.running[-1].afterwards.append(action)
+        else:
+            action()
+
     def add(self, one: _Running, exposure: Ramp) -> None:
         """Take a pass."""
         self.running.append(one)
@@ -162,6 +172,7 @@ class Section:
             not one.is_last_pass
             or has_product(one.step)
             or one.work.changes_shape(exposure)
+            or one.work.saves(exposure)
             or one.work.may_be_given_up(exposure)
         )
 
@@ -230,12 +241,12 @@ class Blocks:
     def _next_section(self, waiting: list[_Waiting]) -> Section:
         """Join as many of the waiting steps to a section as can be; prepare them."""
         section = Section()
-        # What follows a closed section has no status yet when the product of that is saved.
+        # What follows a closed section has left no trace yet when products of that are saved.
         while waiting and not section.is_closed:
             first = waiting[0]
             step = first.step
             if step.skip:
-                step.set_status(self.exposure, SKIPPED)
+                section.then(partial(step.set_status, self.exposure, SKIPPED))
                 del waiting[0]
                 continue
             cut = first.next_pass.cut_for(self.exposure)
@@ -250,7 +261,7 @@ class Blocks:
                 break
             del waiting[0]
             if one.is_skipped:
-                step.record(self.exposure, SKIPPED, one.seconds)
+                section.then(partial(step.record, self.exposure, SKIPPED, one.seconds))
                 continue
             section.add(one, self.exposure)
             if first.passes and not one.is_last_pass:
@@ -300,6 +311,8 @@ class Blocks:
             if one.is_last_pass and not one.is_skipped and has_product(one.step):
                 whole = self.exposure if found is None else found
                 save_product_of(one.step, one.step.session.fetch(whole))
+            for action in one.afterwards:
+                action()
         return result
 
     def _correct(self, section: Section) -> None:

@@ -164,9 +164,9 @@ class StoredIntegrations:
         return self._exposure.storage.device.send(found)
 
 
-def in_rows(exposure: Ramp, more: float = 0.0) -> Iterator[Ramp]:
-    """Go through an exposure, some rows at a time: all, if it is in memory."""
-    if exposure.storage is None:
+def in_rows(exposure: Any, more: float = 0.0) -> Iterator[Ramp]:
+    """Go through an exposure, some rows at a time: all, if it is in memory (as rates are)."""
+    if getattr(exposure, "storage", None) is None:
         yield exposure
         return
     for window in windows_of(exposure, Cutting(True, 0, more)):
@@ -248,10 +248,11 @@ def put_together(whole: Any, part: Ramp, piece: Any, n_groups: int | None = None
     array or ScratchPlanes
         The piece itself if the part is all of an exposure in memory; an array for an image.
     """
-    if part.part is None or part.storage is None:
+    place: Part | None = getattr(part, "part", None)
+    if place is None:
         return piece
-    ints, _, rows, columns = part.part.shape
-    first = part.part.first_row
+    ints, _, rows, columns = place.shape
+    first = place.first_row
     own = part.own_rows
     target = slice(first + own.start, first + own.stop)
     if piece.ndim == 2:

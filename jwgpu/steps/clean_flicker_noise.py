@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from jwgpu.backends import namespace_of
 from jwgpu.errors import InputError, ReferenceFileError
@@ -14,8 +14,10 @@ from jwgpu.kernels.flicker_noise.background import background_level
 from jwgpu.models import writing
 from jwgpu.models.ramp import Ramp
 from jwgpu.models.rates import Rates
+from jwgpu.models.stored_planes import StoredPlanes
 from jwgpu.references.types import FlatReference
-from jwgpu.steps.base import WHOLE, SkipStep, param
+from jwgpu.runner.parts import put_together
+from jwgpu.steps.base import INTEGRATIONS, SkipStep, param
 from jwgpu.steps.cleaning import (
     FULL_FRAME,
     Cleaning,
@@ -47,14 +49,37 @@ FOURIER_TYPES = ("NRS_MSASPEC", "NRS_IFU", "NRS_FIXEDSLIT", "NRS_BRIGHTOBJ")
 CHANNELS = 4
 
 
+#: Samples alone, as a share of samples and flags.
+_SAMPLES = 0.8
+
+
+class _Plan(NamedTuple):
+    """How to clean an exposure.
+
+    Attributes
+    ----------
+    mask : array, (y, x) or (ints, y, x) bool
+        Where the background is.
+    flat : array, (y, x) float32, or None
+    median : MedianImage or None
+    cleaning : Cleaning
+    """
+
+    mask: Any
+    flat: Any
+    median: MedianImage | None
+    cleaning: Cleaning
+
+
 class CleanFlickerNoiseStep(RampOrRateStep):
     """Find the background of each image, and take its stripes or slow waves out."""
 
     class_alias = "clean_flicker_noise"
     # The traces (pastasoss) are for spectra of NIRISS SOSS, which are refused so far.
     reference_file_types: ClassVar = ["flat", "pastasoss"]
-    # The scene mask comes from the rates of all integrations and the statistics of whole images.
-    cut = WHOLE
+    # Images are cleaned one by one, where the rates of all integrations show no light.
+    cut = INTEGRATIONS
+    has_survey = True
 
     autoparam: bool = param(False, help="choose parameters by the image (NIRCam, NIRISS imaging)")
     fit_method: str = param(
@@ -126,15 +151,73 @@ class CleanFlickerNoiseStep(RampOrRateStep):
         InputError
             If the user's mask cannot be read.
         """
-        is_single = self.single_mask and self.background_method != "median_image"
+        self.correct_undivided(exposure, flat=flat)
+
+    def may_be_given_up(self, exposure: Ramp | Rates) -> bool:
+        """Return whether cleaning can end half-way: then the exposure must be as it was."""
+        return self.fit_method == "fft" and exposure.data.shape[-2:] != FULL_FRAME
+
+    def saves(self, exposure: Any) -> bool:
+        """Return whether background or noise are saved."""
+        del exposure
+        return self.save_background or self.save_noise
+
+    def memory_beside(self, exposure: Ramp) -> float:
+        """Return the memory of what is saved of a part, as a share of that."""
+        keeps_before = self.save_noise or self.may_be_given_up(exposure)
+        return _SAMPLES * (self.save_background + keeps_before + self.save_noise)
+
+    def survey(self, *exposure: Any, **references: Any) -> _Plan:
+        """Return where the background is, and how to clean."""
+        (found,) = exposure
+        step, flat = self, references.get("flat")
         if self.autoparam:
-            step = self._with_chosen_parameters(exposure, flat)
-            if step is not self:
-                try:
-                    step.correct(exposure, flat)
-                finally:
-                    self._has_failed = step._has_failed
-                return
+            step = self._with_chosen_parameters(found, flat)
+        try:
+            return step._plan(found, flat)
+        finally:
+            self._has_failed = step._has_failed
+
+    def correct_part(self, part: Any, survey: _Plan, **references: Any) -> Products:
+        """Clean some integrations; see `correct`."""
+        del references
+        mask, flat, median, cleaning = survey
+        if isinstance(part, Ramp):
+            here = slice(part.first_integration, part.first_integration + part.data.shape[0])
+            mask = mask if mask.ndim == 2 else mask[here]
+            median = None if median is None else median._replace(scale=median.scale[here])
+        keeps_before = self.save_noise or self.may_be_given_up(part)
+        products = Products(
+            namespace_of(part.data).zeros_like(part.data) if self.save_background else None,
+            part.data.copy() if keeps_before else None,
+        )
+        if isinstance(part, Ramp) and median is None:
+            is_done = clean_differences(part, mask, cleaning, flat, products)
+        else:
+            is_done = clean_images(part, mask, cleaning, flat, products, median)
+        if not is_done:
+            part.data[...] = products.before
+            self._fail("nothing of an image is left to fit: the exposure stays as it was")
+        noise = part.data - products.before if self.save_noise else None
+        return Products(products.background, noise)
+
+    def collect(self, collected: Products | None, part: Any, found: Products) -> Products:
+        """Put together what is to be saved."""
+        before = collected or Products()
+        pairs = ((before.background, found.background), (before.before, found.before))
+        return Products(*(None if b is None else put_together(a, part, b) for a, b in pairs))
+
+    def conclude(self, exposure: Any, survey: _Plan, collected: Products) -> None:
+        """Save background and noise."""
+        del survey
+        if self.save_background:
+            self._save(exposure, collected.background, "flicker_bkg", exposure)
+        if self.save_noise:
+            self._save(exposure, collected.before, "flicker_noise", exposure)
+
+    def _plan(self, exposure: Ramp | Rates, flat: FlatReference | None) -> _Plan:
+        """Return where the background is, and how to clean with the parameters of this step."""
+        is_single = self.single_mask and self.background_method != "median_image"
         settings = MaskSettings(
             self.mask_science_regions, self.n_sigma, self.fit_histogram, is_single
         )
@@ -148,23 +231,7 @@ class CleanFlickerNoiseStep(RampOrRateStep):
         if self.save_mask:
             self._save(scene, mask, "mask", exposure)
         median = self._median_image(exposure, scene)
-        del scene
-        cleaning = self._cleaning(exposure)
-        products = Products(
-            namespace_of(exposure.data).zeros_like(exposure.data) if self.save_background else None,
-            exposure.data.copy() if self.save_noise or _may_fail(exposure, cleaning) else None,
-        )
-        if isinstance(exposure, Ramp) and median is None:
-            is_done = clean_differences(exposure, mask, cleaning, flat_image, products)
-        else:
-            is_done = clean_images(exposure, mask, cleaning, flat_image, products, median)
-        if not is_done:
-            exposure.data[...] = products.before
-            self._fail("nothing of an image is left to fit: the exposure stays as it was")
-        if self.save_background:
-            self._save(exposure, products.background, "flicker_bkg", exposure)
-        if self.save_noise:
-            self._save(exposure, exposure.data - products.before, "flicker_noise", exposure)
+        return _Plan(mask, flat_image, median, self._cleaning(exposure))
 
     def _with_chosen_parameters(
         self, exposure: Ramp | Rates, flat: FlatReference | None
@@ -289,14 +356,10 @@ class CleanFlickerNoiseStep(RampOrRateStep):
     def _save(self, described: Any, data: Any, suffix: str, exposure: Ramp | Rates) -> None:
         """Save an intermediate product with the metadata of what it was made from."""
         path = self.make_output_path(basepath=exposure.meta.filename, suffix=suffix)
-        model = writing.intermediate_model(described, self.session.device.fetch(data))
+        on_host = data if isinstance(data, StoredPlanes) else self.session.device.fetch(data)
+        model = writing.intermediate_model(described, on_host)
         writing.save_product(model, path)
         log.info("saved %s", path)
-
-
-def _may_fail(exposure: Ramp | Rates, cleaning: Cleaning) -> bool:
-    """Whether cleaning can end half-way: then the exposure must be as it was."""
-    return cleaning.lines is None and exposure.data.shape[-2:] != FULL_FRAME
 
 
 def _without_gaps(flat: FlatReference) -> Any:

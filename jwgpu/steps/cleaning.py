@@ -46,7 +46,7 @@ class Products:
     Attributes
     ----------
     background, before : array, same shape as the data, or None
-        What was taken for the background; the data before cleaning.
+        What was taken for the background; the data before cleaning, or what cleaning added.
     """
 
     background: Any = None
@@ -179,7 +179,7 @@ def clean_differences(
             )
             current, previous = previous, current
             if not bool(mask.any()):
-                _warn_of_nothing(i, j - 1)
+                _warn_of_nothing(ramp.first_integration + i, j - 1)
                 continue
             noise, background, is_done = clean_image(image, mask, cleaning)
             if not is_done:
@@ -216,7 +216,8 @@ def clean_images(
         base = None if median is None else median.scaled(*index)
         take_difference(image, mask, target, base, scene=plane, flat=flat)
         if not bool(mask.any()):
-            _warn_of_nothing(*(*index, 0, 0)[:2])
+            first = getattr(exposure, "first_integration", 0)
+            _warn_of_nothing(first + (*index, 0)[0], (*index, 0, 0)[1])
             continue
         noise, background, is_done = clean_image(image, mask, cleaning)
         if not is_done:

@@ -77,6 +77,11 @@ class Divisible:
         del exposure
         return False
 
+    def saves(self, exposure: Any) -> bool:
+        """Return whether `conclude` saves something, which tells nothing of later steps."""
+        del exposure
+        return False
+
     def may_be_given_up(self, exposure: Any) -> bool:
         """Return whether a part may find that the exposure must stay as it was (`SkipStep`)."""
         del exposure

@@ -10,6 +10,7 @@ from jwgpu.backends import namespace_of
 from jwgpu.errors import NotYetError
 from jwgpu.models.ramp import Ramp
 from jwgpu.models.rates import Rates
+from jwgpu.runner.parts import in_rows
 from jwgpu.steps.light_curve import light_curve
 
 log = logging.getLogger(__name__)
@@ -77,7 +78,7 @@ def median_image(exposure: Ramp | Rates, rates: Rates, gain: Any = None) -> Medi
     ValueError
         If no integration has a finite count rate, or a keyword is missing.
     """
-    xp = namespace_of(exposure.data)
+    xp = namespace_of(rates.data)
     with warnings.catch_warnings():
         # Pixels that no integration has a value for.
         warnings.simplefilter("ignore", RuntimeWarning)
@@ -95,6 +96,8 @@ def median_image(exposure: Ramp | Rates, rates: Rates, gain: Any = None) -> Medi
             scale[~is_good] = xp.median(scale[is_good])
         image = xp.empty(exposure.data.shape[1:], xp.float32)
         # A row, or a group, at a time, so that no copy of all is made.
-        for k in range(image.shape[0]):
-            image[k] = xp.nanmedian(exposure.data[:, k, ...], axis=0)
+        for part in in_rows(exposure):
+            rows = ... if part is exposure else (part.rows, slice(None))
+            for k in range(image.shape[0]):
+                image[k][rows] = xp.nanmedian(part.data[:, k, ...], axis=0)
     return MedianImage(image, scale)

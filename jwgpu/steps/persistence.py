@@ -235,7 +235,7 @@ class _WindowPass(Divisible):
         """Flag the windows of some rows; return when all of them end."""
         del references
         if survey is not None:
-            self._step.flag(part, survey[_rows_of(part)])
+            self._step.flag(part, survey[part.rows])
         return survey
 
     def collect(self, collected: Any, part: Ramp, found: Any) -> Any:
@@ -257,6 +257,11 @@ class _TrapPass(Divisible):
 
     def __init__(self, step: PersistenceStep) -> None:
         self._step = step
+
+    def saves(self, exposure: Ramp) -> bool:
+        """Return whether traps, or what they release, are saved."""
+        del exposure
+        return self._step.save_trapsfilled or self._step.saves_subtracted
 
     def memory_beside(self, exposure: Ramp) -> float:
         """Return the memory that a part takes beside itself, as a share of that."""
@@ -281,7 +286,7 @@ class _TrapPass(Divisible):
         xp = namespace_of(part.data)
         saves = self._step.saves_subtracted
         subtracted = xp.zeros_like(part.data) if saves else None
-        offset = _rows_of(part).start - (part.own_rows.start or 0)
+        offset = part.rows.start - (part.own_rows.start or 0)
         own = range(*part.own_rows.indices(part.image_shape[0]))
         for first in own[::_ROWS]:
             rows = slice(first, min(first + _ROWS, own.stop))
@@ -307,13 +312,6 @@ class _TrapPass(Divisible):
         if collected is not None and exposure.storage is None:
             collected = self._step.session.device.fetch(collected)
         self._step.save_traps(exposure, survey, collected)
-
-
-def _rows_of(part: Ramp) -> slice:
-    """Return which rows of the exposure are a part's own."""
-    first = 0 if part.part is None else part.part.first_row
-    own = range(*part.own_rows.indices(part.image_shape[0]))
-    return slice(first + own.start, first + own.stop)
 
 
 def flag_windows(

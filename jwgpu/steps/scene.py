@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,6 +15,7 @@ from jwgpu.models.flags import DO_NOT_USE, MSA_FAILED_OPEN, NO_FLAT_FIELD, NON_S
 from jwgpu.models.ramp import Ramp
 from jwgpu.models.rates import Rates
 from jwgpu.references.types import FlatReference
+from jwgpu.runner.parts import in_rows, reference_of
 from jwgpu.steps import provenance
 from jwgpu.steps.ramp_fit import RampFitStep
 
@@ -74,13 +76,39 @@ def draft_rates(step: Any, ramp: Ramp, per_integration: bool) -> Rates:
                 "its draft count rates, and that is N/A"
             )
     factor = ramp.meta.exposure.gain_factor
-    # Not the arrays, but what describes them, is the draft's own.
-    rates: tuple[Rates, Rates] = fit.correct(replace(ramp), **used)
+    rates = _fitted(fit, ramp, used, per_integration)
     ramp.meta.exposure.gain_factor = factor
     draft = rates[1] if per_integration else rates[0]
     for reftype in used:
         provenance.record_reference(draft.meta, reftype, source.names_used[reftype])
     return draft
+
+
+def _fitted(
+    fit: RampFitStep, ramp: Ramp, references: dict[str, Any], per_integration: bool
+) -> tuple[Rates, Rates]:
+    """Fit a ramp that stays as it is; the second of the rates is there only if asked for."""
+    survey = fit.survey(ramp, **references)
+    found: Any = None
+    for part in in_rows(ramp):
+        if part.part is None:
+            # The fit by likelihood flags jumps; what describes the ramp is the draft's own, too.
+            flags = ramp.groupdq.copy() if survey.by_likelihood else ramp.groupdq
+            part = replace(ramp, groupdq=flags)
+        own = {name: reference_of(one, part) for name, one in references.items()}
+        of_part = fit.correct_part(part, survey, **own)
+        if not per_integration:
+            of_part = of_part._replace(rateints=None)
+        found = fit.collect(found, part, of_part)
+    if not per_integration:
+        found = found._replace(rateints=found.rate)
+    rate, rateints = fit.conclude(ramp, survey, found)
+    if per_integration and ramp.storage is not None:
+        send, shape = ramp.storage.device.send, (ramp.data.shape[0], *ramp.image_shape)
+        with ramp.storage.holding(ramp, 2 * math.prod(shape) * rateints.data.dtype.itemsize):
+            rateints.data = send(rateints.data.read().reshape(shape))
+            rateints.dq = send(rateints.dq.read().reshape(shape))
+    return rate, rateints
 
 
 def flag_by_flat(rates: Rates, flat: FlatReference | None) -> None:

@@ -38,6 +38,25 @@ EXPOSURES: dict[str, dict[str, Any]] = {
     },
     "waves": {"instrument": "MIRI", "subarray": "SUB64", "ngroups": 12, "nints": 3,
               "interference": 8.0},
+    "stripes": {**NIRCAM, "window": (1, 1, 128, 96), "ngroups": 5, "flicker_noise": 20.0},
+    "waves of NIRSpec": {
+        "instrument": "NIRSPEC",
+        "subarray": "SUB512",
+        "ngroups": 4,
+        "nints": 3,
+        "exp_type": "NRS_BRIGHTOBJ",
+        "flicker_noise": 20.0,
+    },
+    "picture frame": {
+        "instrument": "NIRSPEC",
+        "detector": "NRS2",
+        "readpatt": "NRSRAPID",
+        "exp_type": "NRS_DARK",
+        "ngroups": 3,
+        "nints": 2,
+        "picture_frame": 0.05,
+        "star_peaks": (0.01, 0.02),
+    },
     "IRS2": {
         "instrument": "NIRSPEC",
         "detector": "NRS2",
@@ -80,6 +99,8 @@ def header(folder: Path, suffix: str) -> Any:
 SNOWBALLS = ["--steps.jump.expand_large_events=true", "--steps.jump.min_jump_area=10"]
 WINDOWS = ["--steps.persistence.skip=false", "--steps.persistence.persistence_time=60"]
 
+FLICKER_STEP = "clean_flicker_noise"
+FLICKER = [f"--steps.{FLICKER_STEP}.skip=false"]
 WAVES = ["--steps.emicorr.skip=false"]
 
 #: The exposure, options, what the product's keywords say of the step.
@@ -130,6 +151,42 @@ CASES: dict[str, tuple[str, list[str], tuple[str, Any]]] = {
         ],
         ("S_MIREMI", "COMPLETE"),
     ),
+    "flicker noise": (
+        "stripes",
+        [
+            *FLICKER,
+            *(f"--steps.{FLICKER_STEP}.save_{k}=true" for k in ("mask", "background", "noise")),
+        ],
+        ("S_CLNFNS", "COMPLETE"),
+    ),
+    "flicker noise, a mask each": (
+        "stripes",
+        [
+            *FLICKER,
+            f"--steps.{FLICKER_STEP}.single_mask=false",
+            f"--steps.{FLICKER_STEP}.background_method=model",
+        ],
+        ("S_CLNFNS", "COMPLETE"),
+    ),
+    "flicker noise around the median image": (
+        "stripes",
+        [*FLICKER, f"--steps.{FLICKER_STEP}.background_method=median_image"],
+        ("S_CLNFNS", "COMPLETE"),
+    ),
+    "flicker noise, chosen": (
+        "stripes",
+        [
+            *FLICKER,
+            f"--steps.{FLICKER_STEP}.autoparam=true",
+            "--steps.clean_flicker_noise.override_flat=N/A",
+        ],
+        ("S_CLNFNS", "COMPLETE"),
+    ),
+    "waves of NIRSpec": (
+        "waves of NIRSpec",
+        [*FLICKER, f"--steps.{FLICKER_STEP}.fit_method=fft"],
+        ("S_CLNFNS", "COMPLETE"),
+    ),
     "superstripes": ("superstripes", [], ("S_JUMP", "COMPLETE")),
     "ramps of superstripes": (
         "superstripes",
@@ -173,7 +230,11 @@ def test_products_are_the_same_in_blocks(exposure_of, tmp_path, monkeypatch, nam
     [
         [],
         ["--steps.refpix.irs2_mean_subtraction=true"],
-        ["--override_refpix=N/A", "--steps.ramp_fit.skip=true", "--steps.jump.skip=true"],
+        [
+            "--steps.refpix.override_refpix=N/A",
+            "--steps.ramp_fit.skip=true",
+            "--steps.jump.skip=true",
+        ],
     ],
 )
 def test_interleaved_reference_pixels_go_in_blocks(exposure_of, tmp_path, monkeypatch, options):
@@ -182,6 +243,39 @@ def test_interleaved_reference_pixels_go_in_blocks(exposure_of, tmp_path, monkey
     cuts = cut(monkeypatch, 1, 700)
     assert_identical(calibrate(exposure, tmp_path / "blocks", ANY_BLOCKS, *options), whole)
     assert ("refpix", 2) in cuts
+
+
+def test_the_picture_frame_goes_in_blocks(exposure_of, tmp_path, monkeypatch):
+    exposure = exposure_of("picture frame")
+    options = ["--steps.picture_frame.skip=false", "--steps.picture_frame.save_correction=true"]
+    whole = calibrate(exposure, tmp_path / "whole", *options)
+    assert header(whole, "rate")["S_PCTFRM"] == "COMPLETE"
+    cuts = cut(monkeypatch, 1, 700)
+    assert_identical(calibrate(exposure, tmp_path / "blocks", ANY_BLOCKS, *options), whole)
+    assert ("picture_frame", 2) in cuts
+
+
+def test_a_fit_of_waves_that_fails_leaves_the_exposure_as_it_was(
+    exposure_of, tmp_path, monkeypatch
+):
+    """It fails in the second block, when the first one has been cleaned."""
+    from jwgpu.steps import cleaning
+
+    exposure = exposure_of("waves of NIRSpec")
+    usual, calls = cleaning.subarray_noise, [0]
+
+    def fails_late(*arguments):
+        calls[0] += 1
+        return None if calls[0] == 5 else usual(*arguments)
+
+    monkeypatch.setattr(cleaning, "subarray_noise", fails_late)
+    options = [*FLICKER, f"--steps.{FLICKER_STEP}.fit_method=fft"]
+    whole = calibrate(exposure, tmp_path / "whole", *options)
+    assert header(whole, "rate")["S_CLNFNS"] == "FAILED"
+    calls[0] = 0
+    cut(monkeypatch, 1, 9)
+    assert_identical(calibrate(exposure, tmp_path / "blocks", ANY_BLOCKS, *options), whole)
+    assert calls[0] == 5
 
 
 def test_a_saved_ramp_is_whole(exposure_of, tmp_path, monkeypatch):
