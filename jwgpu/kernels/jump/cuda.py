@@ -99,8 +99,8 @@ def clip_jumps(data: Any, groupdq: Any, gain: Any, rejection: float, step: int) 
         n_threads = n_blocks * _CLIPPING_BLOCK
         shared, workspace = 0, xp.empty((n_values, n_threads), xp.float32)
     arguments = (*given, n_listed, listed, workspace)
-    keywords: dict[str, Any] = {"block": _CLIPPING_BLOCK, "shared_memory": shared}
-    launch(_SIGMA_CLIP, "clip_listed", n_threads, arguments, **keywords)
+    block = _CLIPPING_BLOCK
+    launch(_SIGMA_CLIP, "clip_listed", n_threads, arguments, block=block, shared_memory=shared)
 
 
 def flag_jumps(
@@ -128,12 +128,12 @@ def flag_jumps(
     arguments = (*arrays, *sizes, np.int32(n_columns), *numbers, marks, centers, n_jumps)
     _find_jumps(n_pixels, n_samples, arguments)
     if marks is not None:
-        given = (marks, groupdq, np.int32(n_words), np.int64(n_pixels), np.int32(n_columns))
-        launch(_SPREAD, "flag_neighbors", n_pixels, given)
+        image = (np.int32(n_words), np.int64(n_pixels), np.int32(n_columns))
+        launch(_SPREAD, "flag_neighbors", n_pixels, (marks, groupdq, *image))
     if after is not None:
-        criteria = (np.float64(after.electrons_1), np.int32(after.groups_1))
-        criteria += (np.float64(after.electrons_2), np.int32(after.groups_2))
-        given = (data, groupdq, gain, centers, *sizes, *criteria)
+        first = (np.float64(after.electrons_1), np.int32(after.groups_1))
+        second = (np.float64(after.electrons_2), np.int32(after.groups_2))
+        given = (data, groupdq, gain, centers, *sizes, *first, *second)
         launch(_SPREAD, "flag_after_jumps", n_pixels, given)
     return n_jumps
 
@@ -144,5 +144,5 @@ def _find_jumps(n_pixels: int, n_samples: int, arguments: tuple[Any, ...]) -> No
     if room is not None:
         launch(__file__, "find_jumps", n_pixels, arguments, block=128, defines={"SAMPLES": room})
         return
-    keywords = {"block": _COUNTING_BLOCK, "shared_memory": 4 * _BINS * _COUNTING_BLOCK}
-    launch(_MANY, "find_jumps_in_many", n_pixels, arguments, **keywords)
+    block, shared = _COUNTING_BLOCK, 4 * _BINS * _COUNTING_BLOCK
+    launch(_MANY, "find_jumps_in_many", n_pixels, arguments, block=block, shared_memory=shared)
