@@ -11,11 +11,12 @@ WORKERS ?= 2
 PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11,\
 	$(shell $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))))
 
-.PHONY: help demo test check lint types imports bench clean
+.PHONY: help demo test test-gpu check lint types imports bench clean
 
 help:
 	@echo "make demo    install into $(VENV), simulate an exposure, calibrate it, draw a picture (in ./demo)"
 	@echo "make test    install with the test tools, then check style, types, imports, and run the tests"
+	@echo "make test-gpu  what only a GPU can show: its tests, compute-sanitizer, bench/gpu.py"
 	@echo "make check   the same without the tests (seconds)"
 	@echo "make bench   time the kernels, and compare with the official package"
 	@echo "make clean   remove what was built (and $(VENV))"
@@ -25,6 +26,9 @@ demo: $(VENV)/.installed
 
 test: check
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+test-gpu: $(VENV)/.installed-test
+	$(BIN)/python tests/on_gpu.py
 
 check: lint types imports
 

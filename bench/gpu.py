@@ -330,6 +330,10 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--scratch", type=Path, help="folder for inputs and products; kept")
     parser.add_argument("--output", type=Path, default=FOLDER, help="folder of the report")
     arguments = parser.parse_args(words)
+    unknown = set(arguments.case.split(",")) - {*compare_jwst.CASES, "none"}
+    unknown |= set(arguments.packages.split(",")) - {*PACKAGES}
+    if unknown:
+        parser.error(f"there is no exposure or package {', '.join(sorted(unknown))}")
 
     from jwgpu.backends import get_device
     from jwgpu.errors import DeviceError
