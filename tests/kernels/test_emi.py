@@ -150,6 +150,15 @@ def test_the_bias_is_the_median_without_nan(few: bool, values: list[float]) -> N
         assert found == (np.nanmin(data) if few else np.nanmedian(data))
 
 
+@pytest.mark.parametrize("n", [*range(1, 20), 31, 32, 33, 100])
+def test_columns_are_sorted(n: int) -> None:
+    values = np.random.default_rng(n).normal(size=(n + 1, 16)).round(1).astype(np.float32)
+    tile = values.copy()
+    folded_cpu.sort_columns(tile, n)
+    np.testing.assert_array_equal(tile[:n], np.sort(values[:n], axis=0))
+    np.testing.assert_array_equal(tile[n], values[n])
+
+
 @pytest.mark.parametrize("n_bins", [1, 7, 128, 500])
 def test_bins_are_open_below_and_closed_above(n_bins: int) -> None:
     edges = np.arange(n_bins + 1) / n_bins

@@ -13,7 +13,7 @@ from jwgpu.kernels.emi.clock import Clock
 #: counts them: the 3 cycles, and 2**32 more by a slip (its phase means nothing).
 REFERENCE_DELAY = 3 + 2**32
 
-#: Columns that are turned at a time, so that their samples lie one after the other.
+#: Columns that are sorted side by side.
 _TILE = 16
 
 _CLIP_SIGMA = 3.0
@@ -92,6 +92,67 @@ def bias_of(values: Any, n: int, is_few: bool) -> Any:
 
 
 @compiled
+def sort_columns(tile: Any, n: int) -> None:
+    """Sort the first `n` rows of each of `_TILE` columns, none of which holds NaN.
+
+    Batcher's merge exchange (Knuth, The Art of Computer Programming 5.2.2, M): what is compared
+    does not depend on the values, so that a processor sorts many columns at once.
+    """
+    top = 1
+    while 2 * top < n:
+        top *= 2
+    p = top
+    while p > 0:
+        q = top
+        r = 0
+        d = p
+        while True:
+            for i in range(n - d):
+                if i & p == r:
+                    for x in range(_TILE):
+                        a, b = tile[i, x], tile[i + d, x]
+                        is_less = a < b
+                        tile[i, x] = a if is_less else b
+                        tile[i + d, x] = b if is_less else a
+            if q == p:
+                break
+            d = q - p
+            q //= 2
+            r = p
+        p //= 2
+
+
+@compiled
+def fill_biases(left: Any, begin: int, width: int, tile: Any, values: Any, bias: Any) -> None:
+    """Fill ``bias[begin:begin + width]`` with that of some columns of `left` (groups, x).
+
+    The first and last group do not count. `tile` is (groups, `_TILE`) and `values` (groups,)
+    scratch.
+    """
+    n = left.shape[0] - 2
+    unknown = 0
+    for t in range(n):
+        for x in range(width):
+            value = left[t + 1, begin + x]
+            tile[t, x] = value
+            unknown += value != value
+    if unknown > 0:
+        for x in range(width):
+            for t in range(n):
+                values[t] = tile[t, x]
+            bias[begin + x] = bias_of(values, n, n <= 2)
+        return
+    sort_columns(tile, n)
+    for x in range(width):
+        if n <= 2:
+            bias[begin + x] = tile[0, x]
+        elif n % 2 == 1:
+            bias[begin + x] = tile[n // 2, x]
+        else:
+            bias[begin + x] = (tile[n // 2 - 1, x] + tile[n // 2, x]) / np.float32(2.0)
+
+
+@compiled
 def residual_rows(first: int, stop: int, data: Any, residuals: Any) -> None:
     """Fill rows of `residuals` (groups, y, x // 4) from one integration (groups, y, x)."""
     groups, _, width = data.shape
@@ -101,7 +162,8 @@ def residual_rows(first: int, stop: int, data: Any, residuals: Any) -> None:
     slope = np.empty(width, np.float64)
     mean = np.empty(width, np.float64)
     left = np.empty((groups, width), np.float32)
-    tile = np.empty((_TILE, n), np.float32)
+    tile = np.zeros((groups, _TILE), np.float32)
+    values = np.empty(groups, np.float32)
     bias = np.empty(width, np.float32)
     for y in range(first, stop):
         for x in range(width):
@@ -117,12 +179,7 @@ def residual_rows(first: int, stop: int, data: Any, residuals: Any) -> None:
             for x in range(width):
                 left[group, x] = np.float32(data[group, y, x] - slope[x] * group)
         for begin in range(0, width, _TILE):
-            end = min(begin + _TILE, width)
-            for t in range(n):
-                for x in range(begin, end):
-                    tile[x - begin, t] = left[t + 1, x]
-            for x in range(begin, end):
-                bias[x] = bias_of(tile[x - begin], n, n <= 2)
+            fill_biases(left, begin, min(_TILE, width - begin), tile, values, bias)
         for group in range(groups):
             for x in range(width):
                 left[group, x] -= bias[x]
