@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from devices import DEVICES, GPUS, MISSING, open_device
+from devices import DEVICES, GPUS, open_device
 
 import jwgpu
-from jwgpu.errors import DeviceError
 
 
 def pytest_configure() -> None:
@@ -31,17 +30,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         parameters = getattr(getattr(item, "callspec", None), "params", {})
         if "cuda" in (parameters.get("gpu"), parameters.get("device")):
             item.add_marker("gpu")
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """Skip what needs a kernel that the list of those missing names."""
-    try:
-        return (yield)
-    except DeviceError as error:
-        if any(str(error).startswith(f"{name} has no cuda kernel") for name in MISSING):
-            pytest.skip(str(error))
-        raise
 
 
 @pytest.fixture(params=DEVICES)

@@ -16,9 +16,6 @@ DEVICES = ["cpu", "emulated", "cuda"]
 #: Those whose kernels are CUDA.
 GPUS = ["emulated", "cuda"]
 
-#: Kernels that only the CPU has so far; the list must shrink to nothing.
-MISSING: set[str] = set()
-
 
 def open_device(name: str) -> Any:
     """Return a device for a test, or skip the test, saying what is missing."""

@@ -7,6 +7,7 @@ import platform
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -223,19 +224,26 @@ def crds() -> Iterator[Finding]:
         yield Finding("CRDS cache", OK, f"{folder}: {number} references, context: {context}")
 
 
-def graphics_card() -> Iterator[Finding]:
-    """Let the graphics card prove that it can compute, or pass on what the backend says."""
+def graphics_card(name: str = "auto") -> Iterator[Finding]:
+    """Let a graphics card prove that it can compute, or pass on what the backend says.
+
+    Parameters
+    ----------
+    name
+        The device that is wanted: without one that was named, calibration works.
+    """
     from jwgpu.backends import get_device
     from jwgpu.errors import DeviceError
 
     try:
-        device = get_device("cuda")
+        device = get_device("cuda" if name == "auto" else name)
     except DeviceError as error:
         what, _, advice = str(error).partition(": ")[2].partition(";")
-        yield Finding("cuda", NOTE, what.strip(), advice.strip() or "use --device cpu")
+        state = NOTE if name == "auto" else PROBLEM
+        yield Finding("cuda", state, what.strip(), advice.strip() or "use --device cpu")
     else:
         free = device.free_memory() / 1024**3
-        yield Finding("cuda", OK, f"a kernel was compiled and run; {free:.1f} GiB free")
+        yield Finding(device.name, OK, f"a kernel was compiled and run; {free:.1f} GiB free")
 
 
 CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
@@ -245,18 +253,20 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     memory,
     kernel_cache,
     crds,
-    graphics_card,
 )
 
 
-def examine() -> list[Finding]:
+def examine(device: str = "auto") -> list[Finding]:
     """Run every check; one that fails is a finding as well."""
     findings: list[Finding] = []
-    for check in CHECKS:
+    checks: list[Callable[[], Iterator[Finding]]] = list(CHECKS)
+    if device != "cpu":
+        checks.append(partial(graphics_card, device))
+    for check in checks:
         try:
             findings += check()
         except Exception as error:
-            name = check.__name__.replace("_", " ")
+            name = getattr(check, "__name__", "cuda").replace("_", " ")
             findings.append(
                 Finding(name, PROBLEM, messages.one_line(f"{type(error).__name__}: {error}"))
             )
@@ -265,12 +275,18 @@ def examine() -> list[Finding]:
 
 @click.command("doctor")
 @click.option("--json", "as_json", is_flag=True, help="print the findings as JSON")
-def doctor(as_json: bool) -> int:
+@click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    help="auto, cpu, cuda or cuda:N: what calibration shall run on; one named must work",
+)
+def doctor(as_json: bool, device: str) -> int:
     """Tell what works on this machine, and what to do about what does not.
 
     The exit status is 1 if there is a problem that keeps jwgpu from calibrating.
     """
-    findings = examine()
+    findings = examine(device)
     problems = [finding for finding in findings if finding.state == PROBLEM]
     if as_json:
         import json

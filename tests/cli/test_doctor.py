@@ -89,3 +89,29 @@ def test_little_memory(monkeypatch):
 
     monkeypatch.setattr(CpuDevice, "free_memory", lambda self: 10**9)
     assert "close other programs" in findings(doctor.memory)["memory"].advice
+
+
+@pytest.mark.parametrize(
+    ("device", "status", "state"), [("auto", 0, "note"), ("cuda", 1, "problem")]
+)
+def test_a_card_that_was_asked_for_must_work(monkeypatch, capsys, device, status, state):
+    from jwgpu.errors import DeviceError
+
+    def no_card(name):
+        raise DeviceError(f"device {name}: no GPU is found; check the driver")
+
+    monkeypatch.setattr("jwgpu.backends.get_device", no_card)
+    monkeypatch.setattr(doctor, "CHECKS", (doctor.python_version,))
+    assert main(["doctor", "--device", device, "--json"]) == status
+    found = {one["about"]: one for one in json.loads(capsys.readouterr().out)}
+    assert (found["cuda"]["state"], found["cuda"]["advice"]) == (state, "check the driver")
+
+
+def test_without_a_card_wanted_none_is_looked_for(capsys):
+    assert main(["doctor", "--device", "cpu"]) == 0
+    assert "cuda" not in capsys.readouterr().out
+
+
+def test_an_unknown_device_is_a_problem(capsys):
+    assert main(["doctor", "--device", "tpu"]) == 1
+    assert "auto, cpu, cuda" in capsys.readouterr().out

@@ -79,7 +79,9 @@ def test_image_is_as_promised(recipe):
     text = recipe.read_text()
     assert len(re.findall(r"^FROM ", text, re.MULTILINE)) == 2
     assert re.search(r"^USER 1000$", text, re.MULTILINE)
-    assert re.search(r'^HEALTHCHECK .*CMD \["jwgpu", "doctor"\]$', text, re.MULTILINE)
+    device = "" if recipe.suffix == ".cpu" else ', "--device", "cuda"'
+    command = re.escape(f'["jwgpu", "doctor"{device}]')
+    assert re.search(rf"^HEALTHCHECK .*CMD {command}$", text, re.MULTILINE)
     assert "org.opencontainers.image.title" in text
     extra = {"cpu": "."}.get(recipe.suffix[1:], f'".[{recipe.suffix[1:]}]"')
     assert re.search(rf"pip install --no-cache-dir {re.escape(extra)}$", text, re.MULTILINE)
