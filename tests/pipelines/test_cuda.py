@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
-from devices import MISSING
 from products import MADE_BY
 
 from jwgpu.cli import main
@@ -43,10 +42,8 @@ EXPOSURES: dict[str, dict[str, Any]] = {
         "ngroups": 4,
     },
     "miri": {"instrument": "MIRI", "subarray": "SUB64", "ngroups": 8, "nints": 2},
+    "miri-emi": {"instrument": "MIRI", "subarray": "MASK1550", "ngroups": 8},
 }
-
-#: Steps whose kernels only the CPU has so far; see `devices.MISSING`.
-SKIPPED = {"emi": "emicorr", "ramp_fit": "ramp_fit"}
 
 
 @pytest.fixture(scope="module")
@@ -60,13 +57,6 @@ def datasets(tmp_path_factory):
         return made[name]
 
     return dataset
-
-
-def without_missing(command: str) -> list[str]:
-    steps = [step for kernel, step in SKIPPED.items() if kernel in MISSING]
-    if command == "calwebb_dark":
-        steps = [step for step in steps if step != "ramp_fit"]
-    return [f"--steps.{step}.skip=true" for step in steps]
 
 
 def calibrate(command: str, exposure: Path, folder: Path, device: str, *options: str) -> Path:
@@ -104,17 +94,58 @@ def facts(header: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", EXPOSURES)
 def test_detector1(cuda, datasets, tmp_path, name):
-    data, options = datasets(name), without_missing("detector1")
-    theirs = calibrate("detector1", data.exposure, tmp_path / "cpu", "cpu", *options)
-    ours = calibrate("detector1", data.exposure, tmp_path / "cuda", "cuda", *options)
+    data = datasets(name)
+    theirs = calibrate("detector1", data.exposure, tmp_path / "cpu", "cpu")
+    ours = calibrate("detector1", data.exposure, tmp_path / "cuda", "cuda")
+    assert_same_folders(ours, theirs)
+
+
+#: Options that reach other kernels than the defaults.
+OPTIONS: dict[str, tuple[str, list[str]]] = {
+    "likelihood": ("nircam", ["ramp_fit.algorithm=LIKELY"]),
+    "segments": ("nircam", ["ramp_fit.save_opt=true"]),
+    "snowballs": ("nircam", ["jump.expand_large_events=true"]),
+    "showers": ("miri", ["jump.find_showers=true"]),
+    "after jumps": (
+        "nircam",
+        ["jump.after_jump_flag_dn1=10", "jump.after_jump_flag_time1=20"],
+    ),
+    "flicker noise": (
+        "nircam",
+        [
+            "clean_flicker_noise.skip=false",
+            "clean_flicker_noise.fit_by_channel=true",
+            "clean_flicker_noise.save_mask=true",
+            "clean_flicker_noise.save_background=true",
+            "clean_flicker_noise.save_noise=true",
+        ],
+    ),
+    "charge migration": (
+        "niriss",
+        ["charge_migration.skip=false", "charge_migration.signal_threshold=3000"],
+    ),
+    "products of steps": ("nircam", ["saturation.save_results=true", "jump.save_results=true"]),
+    "first frame": ("miri", ["firstframe.skip=false", "rscd.skip=false"]),
+    "emi": ("miri-emi", []),
+    "emi, one after the other": ("miri-emi", ["emicorr.algorithm=sequential"]),
+}
+
+
+@pytest.mark.filterwarnings("ignore:firstframe is deprecated")
+@pytest.mark.parametrize("option", OPTIONS)
+def test_options_of_detector1(cuda, datasets, tmp_path, option):
+    name, parameters = OPTIONS[option]
+    options = [f"--steps.{parameter}" for parameter in parameters]
+    theirs = calibrate("detector1", datasets(name).exposure, tmp_path / "cpu", "cpu", *options)
+    ours = calibrate("detector1", datasets(name).exposure, tmp_path / "cuda", "cuda", *options)
     assert_same_folders(ours, theirs)
 
 
 @pytest.mark.parametrize("name", ["nircam", "miri"])
 def test_darks(cuda, datasets, tmp_path, name):
-    data, options = datasets(name), without_missing("calwebb_dark")
-    theirs = calibrate("calwebb_dark", data.exposure, tmp_path / "cpu", "cpu", *options)
-    ours = calibrate("calwebb_dark", data.exposure, tmp_path / "cuda", "cuda", *options)
+    data = datasets(name)
+    theirs = calibrate("calwebb_dark", data.exposure, tmp_path / "cpu", "cpu")
+    ours = calibrate("calwebb_dark", data.exposure, tmp_path / "cuda", "cuda")
     assert_same_folders(ours, theirs)
 
 
@@ -176,7 +207,6 @@ def test_hooks_and_products_of_steps_see_the_host(cuda, datasets, tmp_path):
     steps = {
         "superbias": {"post_hooks": hooks},
         "linearity": {"pre_hooks": hooks, "save_results": True, "output_dir": str(tmp_path)},
-        "ramp_fit": {"skip": "ramp_fit" in MISSING},
     }
     seen.clear()
     results = {}
@@ -195,8 +225,7 @@ def test_hooks_and_products_of_steps_see_the_host(cuda, datasets, tmp_path):
 
 def test_auto_takes_the_gpu(cuda, datasets, tmp_path):
     data = datasets("nircam-one-group")
-    options = without_missing("calwebb_dark")
-    calibrate("calwebb_dark", data.exposure, tmp_path, "auto", *options)
+    calibrate("calwebb_dark", data.exposure, tmp_path, "auto")
     counts = getattr(cuda.xp, "counts", None)
     if counts is not None:
         assert counts.launches > 1
