@@ -31,7 +31,7 @@ class Block(NamedTuple):
     """Scratch for a block of pixels in one row.
 
     ``differences`` and ``ordered`` are (ints * (groups - 1), width) float32, ``work`` is one
-    column of them, ``moments`` (3, width), the others (width,).
+    column of them, ``moments`` (5, width), the others (width,).
     """
 
     differences: Any
@@ -55,7 +55,7 @@ def scratch_for(n: int, n_columns: int) -> Block:
         is_flagged=np.empty(width, np.uint8),
         n_usable=np.empty(width, np.int64),
         read_variance=np.empty(width, np.float64),
-        moments=np.empty((3, width), np.float64),
+        moments=np.empty((5, width), np.float64),
     )
 
 

@@ -16,6 +16,8 @@ from jwgpu.kernels.jump.columns_cpu import (
 from jwgpu.kernels.jump.one_ramp_cpu import CAREFUL, START
 
 _ROUNDS: Final = 5
+#: In standard deviations: how near the mean the median is in most pixels that have no jump.
+_NEAR: Final = 0.3
 _INF: Final = np.float32(np.inf)
 
 
@@ -86,11 +88,12 @@ def clipping_bounds(values: Any, n: int, rejection: float) -> tuple[float, float
 def find_outlying(block: Block, width: int, first: int, step: int, rejection: float) -> None:
     """Leave in ``n_usable``, for rows ``first, first + step, …``, whether clipping may find any.
 
-    Mean and median are never farther apart than the standard deviation. Pixels with NaN or
-    infinity are left to the closer look.
+    Mean and median are never farther apart than the standard deviation; whether they are nearer
+    can be counted. Pixels with NaN or infinity are left to the closer look.
     """
     differences = block.differences
     mean, variance, farthest = block.moments[0], block.moments[1], block.moments[2]
+    n_low, n_high = block.moments[3], block.moments[4]
     block.moments[:, :width] = 0.0
     n = 0
     for k in range(first, differences.shape[0], step):
@@ -107,9 +110,24 @@ def find_outlying(block: Block, width: int, first: int, step: int, rejection: fl
             variance[x] += distance * distance
             farthest[x] = distance if distance > farthest[x] else farthest[x]
     factor = max(rejection - 1.0, 0.0) * CAREFUL
+    n_left = 0
     for x in range(width):
-        limit = factor * math.sqrt(variance[x] / n)
-        block.n_usable[x] = not farthest[x] <= limit
+        sigma = math.sqrt(variance[x] / n)
+        block.n_usable[x] = not farthest[x] <= factor * sigma
+        n_left += block.n_usable[x]
+        variance[x] = sigma
+    if n_left == 0:
+        return
+    for k in range(first, differences.shape[0], step):
+        row = differences[k]
+        for x in range(width):
+            distance = np.float64(row[x]) - mean[x]
+            n_low[x] += distance < -_NEAR * variance[x]
+            n_high[x] += distance > _NEAR * variance[x]
+    factor = max(rejection - _NEAR, 0.0) * CAREFUL
+    for x in range(width):
+        if farthest[x] <= factor * variance[x] and 2 * n_low[x] < n and 2 * n_high[x] < n:
+            block.n_usable[x] = 0
 
 
 @compiled
