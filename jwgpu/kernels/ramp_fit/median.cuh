@@ -123,31 +123,59 @@ __device__ Division divide(const Ramp& ramp, double group_time, double bound)
     return result;
 }
 
-// The usable difference of a rank, from 0, which is not above `high`. Each round halves the range
-// that it is in, and shrinks it to differences that there are: so rounds come to an end.
-__device__ double find_ranked(const Ramp& ramp, double group_time, int rank, double high)
+// How many usable differences there are, the smallest and the largest.
+struct Range {
+    int known;
+    double low, high;
+};
+
+__device__ Range find_range(const Ramp& ramp, double group_time)
 {
-    double low = -infinity();
-    while (low < high) {
-        double middle = 0.5 * max(low, -LARGEST) + 0.5 * min(high, LARGEST);
-        if (!(middle >= low && middle < high)) middle = low;
-        const Division division = divide(ramp, group_time, middle);
-        if (rank < division.below)
-            high = division.low;
-        else
-            low = division.high;
+    Range result = {0, infinity(), -infinity()};
+    Differences differences(ramp, group_time);
+#pragma unroll 1
+    for (int group = 1; group < ramp.n_groups; ++group) {
+        double step;
+        if (!differences.take(group, step)) continue;
+        ++result.known;
+        result.low = min(result.low, step);
+        result.high = max(result.high, step);
     }
-    return high;
+    return result;
+}
+
+// The usable difference of a rank, from 0. Each round divides the range that it is in where the
+// rank should be if differences were spread evenly, and shrinks it to differences that there are:
+// so rounds come to an end.
+__device__ double find_ranked(const Ramp& ramp, double group_time, int rank, Range range)
+{
+    int lower = 0;            // differences below the range,
+    int upper = range.known;  // and those that are not above it
+    while (range.low < range.high) {
+        const double even = (rank - lower + 0.5) / (double)(upper - lower);
+        const double share = min(max(even, 0.02), 0.98);
+        double bound = (1.0 - share) * max(range.low, -LARGEST) + share * min(range.high, LARGEST);
+        if (!(bound >= range.low && bound < range.high)) bound = range.low;
+        const Division division = divide(ramp, group_time, bound);
+        if (rank < division.below) {
+            range.high = division.low;
+            upper = division.below;
+        } else {
+            range.low = division.high;
+            lower = division.below;
+        }
+    }
+    return range.high;
 }
 
 // Find the middle of the usable differences; tell whether there is any.
 __device__ bool find_middle(const Ramp& ramp, double group_time, double& middle)
 {
-    const Division all = divide(ramp, group_time, infinity());
-    if (all.below == 0) return false;
-    const int rank = (all.below - 1) / 2;
-    middle = find_ranked(ramp, group_time, rank, all.low);
-    if (all.below & 1) return true;
+    const Range range = find_range(ramp, group_time);
+    if (range.known == 0) return false;
+    const int rank = (range.known - 1) / 2;
+    middle = find_ranked(ramp, group_time, rank, range);
+    if (range.known & 1) return true;
     const Division division = divide(ramp, group_time, middle);
     const double upper = division.below > rank + 1 ? middle : division.high;
     middle = 0.5 * (upper + middle);
