@@ -114,8 +114,22 @@ def test_the_parts_of_a_run_make_up_all_of_it(tmp_path: Path) -> None:
     assert sum(parts[name] for name in gpu.PARTS) == pytest.approx(parts["total"])
     assert all(parts[name] > 0 for name in ("load", "compute", "write"))
     assert len(list(tmp_path.glob("*_rate*.fits"))) == 2
-    row = gpu.parts_table({"small": parts}).splitlines()[-1]
-    assert row.count("|") == 2 + len(parts)
+
+
+def test_the_parts_of_a_run_on_a_device(emulated, monkeypatch, tmp_path):
+    monkeypatch.setattr(cuda, "load_cupy", lambda: emulated.xp)
+    cuda.open_cuda.cache_clear()
+    parts = gpu.time_pipeline("small", tmp_path, "cuda", 1)
+    cuda.open_cuda.cache_clear()
+    assert all(parts[name] > 0 for name in (*gpu.PARTS, "upload"))
+    assert len(list((tmp_path / "small" / "parts").glob("*_rate*.fits"))) == 2
+
+
+def test_the_parts_are_shown():
+    parts = {"load": 1.0, "compute": 2.0, "download": 0.5, "write": 0.25, "total": 3.75}
+    heads, _, row = gpu.parts_table({"tso": {**parts, "upload": 0.125}}).splitlines()
+    assert row == "| tso | 1.000 | 2.000 | 0.500 | 0.250 | 3.750 | 0.125 |"
+    assert heads.count("|") == row.count("|")
 
 
 def test_whole_processes_run_on_the_cpu(tmp_path: Path) -> None:
