@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -186,3 +187,18 @@ def test_arguments_that_overlap_in_part_are_refused(module):
 def test_a_kernel_that_is_not_there_is_not_found(module):
     with pytest.raises(AttributeError, match="nowhere"):
         module.get_function("nowhere")
+
+
+@pytest.mark.parametrize("mode", ["checked", "fast", "fma"])
+def test_blocks_may_run_at_the_same_time(module, monkeypatch, mode):
+    from cudasim.fakecupy.modules import settings
+
+    if mode == "fma" and platform.machine() != "x86_64":
+        pytest.skip("fused multiply-adds are asked of x86-64")
+    monkeypatch.setattr(settings, "mode", mode)
+    monkeypatch.setattr(settings, "workers", 3)
+    values = np.arange(500, dtype=np.float32)
+    arguments = (np.zeros(500, np.float32), np.int32(499))
+    (out,) = run(module, "write_past_the_end", arguments, grid=16, block=32)
+    assert out.all()
+    assert run(module, "right", (values[:128], ones(1)), block=128)[1][0] == values[:128].sum()
