@@ -9,6 +9,7 @@ from typing import Any
 import jwgpu
 from jwgpu.errors import InputError
 from jwgpu.fits_generator.template import Card, Hdu, Template
+from jwgpu.fits_generator.times import group_table, int_times
 
 #: Keywords that follow from the data; a template may name them, but what it says does not count.
 _STRUCTURE = frozenset(
@@ -233,6 +234,8 @@ _GENERATORS: dict[str, Any] = {
     "substr": substr,
     "map": mapped,
     "version": lambda: jwgpu.__version__,
+    "group_table": group_table,
+    "int_times": int_times,
     "T": True,
     "F": False,
 }

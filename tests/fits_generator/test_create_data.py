@@ -97,6 +97,20 @@ def proposal_in(folder: Path, *entries: tuple[str, str, str], name: str = "12345
     return path
 
 
+def assert_same_times(groups, integrations, theirs):
+    """Check the tables of times; a keyword in milliseconds is the only clock of a raw file."""
+    millisecond = 1.5e-3 / 86400
+    for name in ("start", "mid", "end"):
+        ours, true = (table[f"int_{name}_MJD_UTC"] for table in (integrations, theirs["INT_TIMES"]))
+        np.testing.assert_allclose(ours, true, rtol=0, atol=millisecond)
+    assert np.isnan(integrations["int_mid_BJD_TDB"]).all()
+    for name in ("integration_number", "group_number", "end_day", "number_of_rows"):
+        np.testing.assert_array_equal(groups[name], theirs["GROUP"][name])
+    ours, true = (table["end_milliseconds"] for table in (groups, theirs["GROUP"]))
+    np.testing.assert_allclose(ours, true, rtol=0, atol=1.5)
+    assert groups["group_end_time"][0][:16] == theirs["GROUP"]["group_end_time"][0][:16]
+
+
 @pytest.mark.parametrize("detector", list(WAYS))
 def test_products_are_the_exposures_that_the_raw_files_were_made_of(detector, tmp_path, capsys):
     uncal = exposure_of(tmp_path / "truth", detector)
@@ -104,6 +118,7 @@ def test_products_are_the_exposures_that_the_raw_files_were_made_of(detector, tm
     with fits.open(uncal) as file:
         theirs, frames = file[0].header, file["SCI"].data
         refout = file["REFOUT"].data if "REFOUT" in file else None
+        times = {name: file[name].data.copy() for name in ("GROUP", "INT_TIMES")}
     proposal_in(tmp_path, ("raw.fits", "", theirs["EXP_TYPE"]))
     assert main(["create_data", str(tmp_path), "--output-dir", str(tmp_path / "products")]) == 0
     (product,) = (tmp_path / "products").iterdir()
@@ -118,6 +133,7 @@ def test_products_are_the_exposures_that_the_raw_files_were_made_of(detector, tm
         assert model.meta.observation.program_number == "12345"
     with fits.open(product) as file:
         ours = file[0].header
+        assert_same_times(file["GROUP"].data, file["INT_TIMES"].data, times)
     same = [
         "INSTRUME",
         "DETECTOR",
