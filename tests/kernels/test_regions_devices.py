@@ -100,14 +100,14 @@ def test_holes(gpu: Any, min_area: float, most: int, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.races
 def test_a_small_image(gpu: Any) -> None:
-    planes = rings()[:, 14:26, 18:34]
+    planes = rings()[:, 30:, 46:]
     assert compare(gpu, np.ascontiguousarray(planes), [Search(0, JUMP_DET, 40)]) == 1
 
 
 def test_searches_that_are_too_many_to_be_made_together(
     gpu: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cuda, "_MOST_RUNS", 2 * 40 * 30)
+    monkeypatch.setattr(cuda, "_SEARCHED", 2 * 40 * 60)
     assert compare(gpu, np.repeat(rings(), 5, axis=0), all_searches(5, 16)) > 5
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import ceil, prod
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,8 +19,9 @@ _HOLES: Final = Path(__file__).with_name("holes.cu")
 
 #: A region that is large, and one that is if it has holes.
 _LARGE, _UNSURE = 1, 2
-#: Most runs that searches may have together, so that their numbers are 32-bit integers.
-_MOST_RUNS = (1 << 31) - 1
+#: Pixels that are searched together: 32 images of 2048 by 2048. A run takes 85 bytes, and there
+#: cannot be more of them than half of the pixels; mostly there is one in some hundred pixels.
+_SEARCHED = 1 << 27
 #: Pixels of boxes that are filled together, unless one is larger: 64 MiB.
 _MOST_PIXELS = 1 << 24
 _FOREVER = 1 << 62
@@ -66,8 +67,7 @@ class DeviceRuns:
 
 def find_regions(planes: Any, searches: Sequence[Search]) -> list[Regions]:
     """See the package."""
-    n_rows, n_columns = planes.shape[1:]
-    at_once = max(1, _MOST_RUNS // max(1, n_rows * ((n_columns + 1) // 2)))
+    at_once = max(1, _SEARCHED // max(1, prod(planes.shape[1:])))
     found: list[Regions] = []
     for first in range(0, len(searches), at_once):
         found += _find_together(planes, searches[first : first + at_once])
@@ -102,7 +102,7 @@ def _find_together(planes: Any, searches: Sequence[Search]) -> list[Regions]:
 
 def _as_numbers(search: Search) -> tuple[int, int, int, int]:
     """Return what the kernels know of a search; an area that is not a number is never reached."""
-    least = math.ceil(max(search.min_area, 0)) if search.min_area < _FOREVER else _FOREVER
+    least = ceil(max(search.min_area, 0)) if search.min_area < _FOREVER else _FOREVER
     return search.plane, -1 if search.unless is None else search.unless, search.flag, least
 
 
