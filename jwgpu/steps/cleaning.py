@@ -21,6 +21,7 @@ from jwgpu.kernels.flicker_noise import (
 from jwgpu.kernels.flicker_noise.background import background_level
 from jwgpu.kernels.flicker_noise.fourier import (
     Band,
+    from_readout,
     full_frame_noise,
     subarray_noise,
     to_readout,
@@ -127,8 +128,7 @@ def waves(image: Any, mask: Any, cleaning: Cleaning) -> Any:
     if noise is None:
         return None
     xp = namespace_of(noise)
-    noise = (noise[::-1] if cleaning.is_flipped else noise).T
-    return xp.ascontiguousarray(noise, dtype=xp.float32)
+    return from_readout(xp.asarray(noise, dtype=xp.float32), cleaning.is_flipped)
 
 
 def wave_cleaning(meta: Any, **others: Any) -> Cleaning:

@@ -167,6 +167,16 @@ def restore(
     body.restore(target, image, noise, background, flat, base)
 
 
+def contiguous(view: Any) -> Any:
+    """Return a copy of an image that was turned, with the samples of a row side by side.
+
+    Parameters
+    ----------
+    view : array, (y, x) float32 or bool
+    """
+    return implementation(__name__, view).contiguous(view)
+
+
 def box_medians(image: Any, mask: Any, box: tuple[int, int]) -> tuple[Any, Any]:
     """Return the median of each box of an image after sigma clipping, and how many pixels it is of.
 

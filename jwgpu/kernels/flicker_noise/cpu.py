@@ -169,6 +169,17 @@ def restore_rows(
 
 
 @compiled
+def copy_rows(first: int, stop: int, view: Any, result: Any) -> None:
+    """Copy a few rows and columns at a time: both images are then read and written by lines."""
+    columns = view.shape[1]
+    for top in range(first, stop, _TOGETHER):
+        for left in range(0, columns, _TOGETHER):
+            for y in range(top, min(top + _TOGETHER, stop)):
+                for x in range(left, min(left + _TOGETHER, columns)):
+                    result[y, x] = view[y, x]
+
+
+@compiled
 def clip_box(values: Any, n: int) -> int:
     """Sigma-clip `n` values in place; return how many are left, at the start."""
     rounds = 0
@@ -343,6 +354,15 @@ def restore(target: Any, image: Any, noise: Any, background: Any, flat: Any, bas
         *(0.0 if is_image else float(background), background if is_image else image),
         *(flat if has[2] else image, base if has[3] else image, has),
     )
+
+
+def contiguous(view: Any) -> Any:
+    """See the contract."""
+    if view.flags.c_contiguous:
+        return view.copy()
+    result = np.empty(view.shape, view.dtype)
+    over_rows(copy_rows, view.shape[0], view, result)
+    return result
 
 
 def box_medians(image: Any, mask: Any, box: tuple[int, int]) -> tuple[Any, Any]:

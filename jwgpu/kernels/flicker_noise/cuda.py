@@ -21,6 +21,7 @@ from jwgpu.kernels.launching import launch
 __all__ = [
     "background_limits",
     "box_medians",
+    "contiguous",
     "fill_outliers",
     "mask_outside",
     "masked_median",
@@ -108,6 +109,11 @@ def stripes(image: Any, mask: Any, lines: Lines) -> Any:
         return line_medians(image, mask, lines.channels)
     columns, unmasked = (xp.ascontiguousarray(array.T) for array in (image, mask))
     return xp.ascontiguousarray(line_medians(columns, unmasked, lines.channels).T)
+
+
+def contiguous(view: Any) -> Any:
+    """Contract in the package."""
+    return namespace_of(view).ascontiguousarray(view)
 
 
 def restore(target: Any, image: Any, noise: Any, background: Any, flat: Any, base: Any) -> None:

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from jwgpu.backends import namespace_of
-from jwgpu.kernels.flicker_noise import fill_outliers, masked_median
+from jwgpu.kernels.flicker_noise import contiguous, fill_outliers, masked_median
 
 log = logging.getLogger(__name__)
 
@@ -58,8 +58,13 @@ class Band(NamedTuple):
 
 
 def to_readout(image: Any, is_flipped: bool) -> Any:
-    """Return a view of an image whose rows are what NIRSpec reads one after the other."""
-    return image.T[::-1] if is_flipped else image.T
+    """Return a copy of an image whose rows are what NIRSpec reads one after the other."""
+    return contiguous(image.T[::-1] if is_flipped else image.T)
+
+
+def from_readout(image: Any, is_flipped: bool) -> Any:
+    """Return a copy of what `to_readout` turned as it was before."""
+    return contiguous((image[::-1] if is_flipped else image).T)
 
 
 def full_frame_noise(image: Any, mask: Any) -> Any:
@@ -68,7 +73,7 @@ def full_frame_noise(image: Any, mask: Any) -> Any:
     Parameters
     ----------
     image : array, (y, x) float32
-        Along the readout, without background.
+        Along the readout, as `to_readout` returns it, without background.
     mask : array, (y, x) bool
         The unlit pixels.
 
@@ -92,7 +97,7 @@ def full_frame_noise(image: Any, mask: Any) -> Any:
     waves = _waves(xp, columns, number)
     weights = _squared_weights(xp, mask)
     diagonals = _transformed(xp, weights, waves)
-    weights *= fill_outliers(xp.ascontiguousarray(image), mask, _OUTLIERS)
+    weights *= fill_outliers(image, mask, _OUTLIERS)
     sums = _transformed(xp, weights, waves)
     del weights
     k = xp.arange(number)
@@ -118,7 +123,7 @@ def subarray_noise(image: Any, mask: Any, band: Band) -> Any:
     Parameters
     ----------
     image : array, (y, x) float32
-        Along the readout, without background.
+        Along the readout, as `to_readout` returns it, without background.
     mask : array, (y, x) bool
         The unlit pixels.
     band : Band
@@ -218,8 +223,6 @@ def _solve(xp: Any, matrices: Any, sums: Any) -> Any:
 
 def _without_outliers(xp: Any, image: Any, mask: Any) -> Any:
     """Return the mask without outliers and their four neighbours."""
-    image = xp.ascontiguousarray(image)
-    mask = xp.ascontiguousarray(mask)
     distance = abs(image - masked_median(image, mask))
     sigma = xp.float32(1.4825) * masked_median(distance, mask)
     outlier = mask & (distance > xp.float32(_SUBARRAY_OUTLIERS) * sigma)
