@@ -9,6 +9,7 @@ import pytest
 
 from jwgpu.kernels.ellipses import (
     Ellipses,
+    cuda,
     draw_ellipses,
     flag_ellipses,
     joined,
@@ -67,6 +68,13 @@ def test_the_same_marks(gpu: Any, groups: tuple[int, int]) -> None:
         mark_ellipses(result, sent, *groups, ellipses, unless=SATURATED)
         np.testing.assert_array_equal(gpu.fetch(result), want)
         np.testing.assert_array_equal(gpu.fetch(sent), planes)
+
+
+@pytest.mark.parametrize("block", [(64, 1), (7, 9), (32, 32)])
+def test_any_block(gpu: Any, block: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuda, "_BLOCK", block)
+    ellipses = made(5, 300, (50, 70))
+    compare(gpu, flags(5, (2, 50, 70)), lambda planes: flag_ellipses(planes, ellipses, JUMP_DET))
 
 
 def test_nothing_to_draw(gpu: Any) -> None:

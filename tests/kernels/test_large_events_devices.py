@@ -209,6 +209,15 @@ def test_snowballs(
     np.testing.assert_array_equal(gpu.fetch(found), want)
 
 
+def test_a_grid_has_room_for_the_rows_of_small_images() -> None:
+    for shape in ((1, 1), (8, 8), (64, 72), (1024, 1032), (3200, 2048)):
+        n_images = cuda.images_at_once(*shape)
+        assert n_images >= 1
+        assert -(-n_images * shape[0] // 8) <= 65535
+        assert n_images * shape[0] * shape[1] <= 1 << 25
+    assert cuda.images_at_once(1024, 1032) == 31
+
+
 @pytest.mark.parametrize("clips", [False, True])
 @pytest.mark.parametrize("pixels", [1, 3 * 30 * 41, 1 << 25])
 def test_showers(gpu: Any, clips: bool, pixels: int, monkeypatch: Any) -> None:

@@ -98,6 +98,14 @@ def test_holes(gpu: Any, min_area: float, most: int, monkeypatch: pytest.MonkeyP
     compare(gpu, rings(), [Search(0, JUMP_DET, min_area)] * 2)
 
 
+@pytest.mark.parametrize("threads", [1, 33, 512])
+def test_holes_with_any_number_of_threads(
+    gpu: Any, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cuda, "_FILLING", threads)
+    assert compare(gpu, rings(), [Search(0, JUMP_DET, 25)]) > 1
+
+
 @pytest.mark.races
 def test_a_small_image(gpu: Any) -> None:
     planes = rings()[:, 30:, 46:]

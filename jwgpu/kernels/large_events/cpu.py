@@ -300,9 +300,9 @@ def clip_noise(
     over_blocks(clip_noise_in_blocks, *arguments)
 
 
-def images_at_once(n_pixels: int) -> int:
+def images_at_once(n_rows: int, n_columns: int) -> int:
     """Return how many images to work on together: one, which the processor's cache may hold."""
-    del n_pixels
+    del n_rows, n_columns
     return 1
 
 

@@ -17,6 +17,8 @@ from jwgpu.models.flags import DO_NOT_USE, SATURATED
 _HERE: Final = Path(__file__).parent
 #: Pixels of images that are worked on together: enough to keep a GPU busy.
 _PIXELS: Final = 1 << 25
+#: Rows of images for which a grid has room: 65535 blocks of 8.
+_MOST_ROWS: Final = 65535 * 8
 #: Values that a workspace holds: 64 MiB, so that most of it stays in the cache.
 _WORKSPACE: Final = 1 << 24
 
@@ -69,9 +71,9 @@ def workspaces(data: Any, n_values: int, dtype: str) -> Iterator[tuple[Any, int,
         yield values, first, min(at_once, n_pixels - first)
 
 
-def images_at_once(n_pixels: int) -> int:
+def images_at_once(n_rows: int, n_columns: int) -> int:
     """Return how many images to work on together."""
-    return max(1, _PIXELS // max(n_pixels, 1))
+    return max(1, min(_PIXELS // max(n_rows * n_columns, 1), _MOST_ROWS // max(n_rows, 1)))
 
 
 def find_ratios(

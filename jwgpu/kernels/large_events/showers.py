@@ -90,7 +90,7 @@ def find_showers(
     n_ints, n_groups, n_rows, n_columns = data.shape
     offsets = ring_offsets(settings.inner_radius, settings.outer_radius)
     margin = margin_of(offsets)
-    at_once = min(body.images_at_once(n_rows * n_columns), n_ints * n_groups)
+    at_once = min(body.images_at_once(n_rows, n_columns), n_ints * n_groups)
     # Beyond the edge there are good pixels without signal.
     padded = (at_once, n_rows + 2 * margin, n_columns + 2 * margin)
     ratio, is_good = xp.zeros(padded, "float32"), xp.ones(padded, "uint8")

@@ -24,6 +24,8 @@ _LARGE, _UNSURE = 1, 2
 _SEARCHED = 1 << 27
 #: Pixels of boxes that are filled together, unless one is larger: 64 MiB.
 _MOST_PIXELS = 1 << 24
+#: Threads that fill a box.
+_FILLING = 256
 _FOREVER = 1 << 62
 
 
@@ -163,5 +165,5 @@ def _areas_with_holes(boxes: Any, runs: DeviceRuns) -> Any:
     n_pixels = int(last[5] + (last[2] - last[1] + 3) * (last[4] - last[3] + 3))
     pixels, areas = xp.empty(n_pixels, "int32"), xp.zeros(len(boxes), "uint64")
     arrays = (runs.runs, runs.starts, runs.regions, xp.asarray(boxes), pixels, areas)
-    launch(_HOLES, "fill_regions", 256 * len(boxes), arrays)
+    launch(_HOLES, "fill_regions", _FILLING * len(boxes), arrays, block=_FILLING)
     return areas.get()
