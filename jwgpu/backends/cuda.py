@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from jwgpu.backends.compiling import load_module
 from jwgpu.errors import DeviceError
 
 #: What brings all that is needed beside the driver.
@@ -156,7 +157,7 @@ class CudaDevice:
         try:
             with self.xp.cuda.Device(self.number):
                 out = self.xp.zeros(1, self.xp.int32)
-                module = self.xp.RawModule(code=_PROOF, backend="nvrtc")
+                module = load_module(self.xp, _PROOF, "proof.cu", ())
                 module.get_function("prove")((1,), (1,), (out,))
                 found = int(out[0])
         except Exception as error:  # of the driver, the runtime, the compiler or the loader

@@ -1,7 +1,7 @@
 """How CUDA kernels are read, compiled and launched.
 
 A kernel's ``.cu`` is package data beside the Python file that launches it. It runs wherever its
-arrays live: their namespace brings the `RawModule` that compiles it.
+arrays live.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from jwgpu.backends import namespace_of
+from jwgpu.backends.compiling import load_module
 from jwgpu.errors import DeviceError
 
 #: Options of every kernel. A fused multiply-add rounds once where the CPU rounds twice: without it
@@ -180,7 +181,7 @@ def _module(xp: Any, number: int, path: Path, options: tuple[str, ...]) -> Any:
     if given not in source.builds:
         wanted = " ".join(f"{name}={value}" for name, value in given.items()) or "no defines"
         raise ValueError(f"{source.name}: no '// build:' line names {wanted}")
-    return xp.RawModule(code=source.code, options=options, backend="nvrtc")
+    return load_module(xp, source.code, source.name, options)
 
 
 def _options(defines: Defines | None) -> tuple[str, ...]:
