@@ -27,8 +27,8 @@ _NO_GPU = (
 #: The oldest GPUs that kernels are compiled for: compute capability 7.5, Turing (2018).
 _OLDEST = 75
 
-#: Bytes from which on an array is fetched into pinned memory, which is faster but dear to get.
-_LARGE = 1 << 20
+#: Bytes of arrays that are fetched into pinned memory: faster, but dear to get, and kept.
+_PINNED = range(1 << 20, 256 << 20)
 
 #: Bytes that travel at a time where an array is decoded on the way.
 _PIECE = 32 << 20
@@ -73,9 +73,13 @@ class CudaDevice:
     def fetch(self, array: Any) -> Any:
         """Return a copy of an array of this device on the host."""
         with self.xp.cuda.Device(self.number):
-            if array.nbytes < _LARGE:
+            if array.nbytes not in _PINNED:
                 return array.get()
-            return array.get(out=self.host_array(array.shape, array.dtype))
+            try:
+                out = self.host_array(array.shape, array.dtype)
+            except self.xp.cuda.runtime.CUDARuntimeError:  # the host has none left
+                return array.get()
+            return array.get(out=out)
 
     def host_array(self, shape: tuple[int, ...], dtype: Any) -> Any:
         """Return a host array that this device reads and writes directly: pinned memory.
@@ -111,24 +115,41 @@ class CudaDevice:
             Makes values of them, on the device.
         """
         n = math.prod(shape)
-        with self.xp.cuda.Device(self.number), self._upload_stream as stream:
+        with self.xp.cuda.Device(self.number):
+            # Its memory may still be in use by what was given to the device before: the upload
+            # waits for that, on the device. (What a stream frees, CuPy gives to that stream again.)
             out = self.xp.empty(n, dtype)
-            at_once = min(n, _PIECE // np.dtype(stored_dtype).itemsize)
-            slots = [_Slot(self, at_once, stored_dtype) for _ in range(2 if at_once < n else 1)]
-            for k, first in enumerate(range(0, n, at_once)):
-                slot = slots[k % 2]
-                number = min(at_once, n - first)
-                slot.decoded.synchronize()
-                fill(slot.on_host[:number], first)
-                slot.on_device[:number].set(slot.on_host[:number])
-                out[first : first + number] = decode(slot.on_device[:number])
-                slot.decoded.record(stream)
-            stream.synchronize()
+            given_before = self.xp.cuda.Event(disable_timing=True)
+            given_before.record()
+            with self._upload_stream as stream:
+                stream.wait_event(given_before)
+                self._receive_pieces(out, np.dtype(stored_dtype), fill, decode, stream)
+                stream.synchronize()
         return out.reshape(shape)
+
+    def _receive_pieces(
+        self,
+        out: Any,
+        stored_dtype: Any,
+        fill: Callable[[Any, int], None],
+        decode: Callable[[Any], Any],
+        stream: Any,
+    ) -> None:
+        n = out.size
+        at_once = min(n, _PIECE // stored_dtype.itemsize)
+        slots = [_Slot(self, at_once, stored_dtype) for _ in range(2 if at_once < n else 1)]
+        for k, first in enumerate(range(0, n, at_once)):
+            slot = slots[k % 2]
+            number = min(at_once, n - first)
+            slot.decoded.synchronize()
+            fill(slot.on_host[:number], first)
+            slot.on_device[:number].set(slot.on_host[:number])
+            out[first : first + number] = decode(slot.on_device[:number])
+            slot.decoded.record(stream)
 
     @cached_property
     def _upload_stream(self) -> Any:
-        # One for good: CuPy keeps memory for each, and its arrays are for all once it is done.
+        # One for good: CuPy keeps memory for each.
         return self.xp.cuda.Stream(non_blocking=True)
 
     def free_memory(self) -> int:

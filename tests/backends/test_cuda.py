@@ -189,6 +189,16 @@ def test_arrays_of_any_size_come_back(gpu, shape):
     np.testing.assert_array_equal(found, array)
 
 
+def test_without_pinned_memory_arrays_come_back(gpu, monkeypatch):
+    array = np.ones((600, 700), np.float32)
+
+    def none_left(size):
+        raise gpu.xp.cuda.runtime.CUDARuntimeError(2)
+
+    monkeypatch.setattr(gpu.xp.cuda, "alloc_pinned_memory", none_left)
+    np.testing.assert_array_equal(gpu.fetch(gpu.send(array)), array)
+
+
 def test_a_part_with_gaps_comes_back(gpu):
     array = np.arange(2_000_000, dtype=np.float32).reshape(1000, 2000)
     np.testing.assert_array_equal(gpu.fetch(gpu.send(array)[:, 1::2]), array[:, 1::2])

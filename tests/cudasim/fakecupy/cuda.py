@@ -122,6 +122,9 @@ class Stream:
         """Wait for what was given to it."""
         counts.syncs += 1
 
+    def wait_event(self, event: Event) -> None:
+        """Let what is given to it from now on wait for an event, on the device."""
+
 
 class Event:
     """A place in an order of work."""
@@ -152,7 +155,10 @@ def is_available() -> bool:
 
 
 class runtime:
-    """The functions of the CUDA runtime that are used."""
+    """What is used of the CUDA runtime."""
+
+    class CUDARuntimeError(RuntimeError):
+        """An error that a function of the runtime returned."""
 
     @staticmethod
     def getDeviceCount() -> int:
