@@ -26,7 +26,7 @@ def test_as_on_the_cpu(gpu, shape):
 
     def released(send):
         arrays = [send(array.copy()) for array in (data, flags, filled)]
-        traps = Traps.of(FAMILIES, send(density), send(dq), send(saturation), send(dq))
+        traps = Traps.of(np.array(FAMILIES), send(density), send(dq), send(saturation), send(dq))
         subtracted = send(np.zeros(shape, np.float32))
         most = subtract_released(*arrays, traps, TIMING, subtracted)
         return [*arrays, subtracted, most]

@@ -332,3 +332,24 @@ def test_bad_traps_are_refused(trap_references: dict[str, str], tmp_path: Path) 
     model.save(tmp_path / "two.fits")
     with pytest.raises(InputError, match="3 images"):
         ours(raw(), input_trapsfilled=str(tmp_path / "two.fits"), **trap_references)
+
+
+def test_traps_on_a_gpu(cuda: Any, trap_references: dict[str, str], tmp_path: Path) -> None:
+    before = trapsfilled(tmp_path)
+    found = {}
+    for device in ("cpu", "cuda"):
+        found[device] = PersistenceStep.call(
+            raw((2, 5, 64, 8)),
+            device=device,
+            references=str(tmp_path),
+            skip=False,
+            input_trapsfilled=before,
+            save_trapsfilled=False,
+            flag_pers_cutoff=200.0,
+            **trap_references,
+        )
+    mine, theirs = found["cuda"], found["cpu"]
+    # Exponentials differ in their last bits.
+    np.testing.assert_allclose(mine.data, theirs.data, rtol=1e-6, atol=1e-3)
+    np.testing.assert_array_equal(mine.pixeldq, theirs.pixeldq)
+    assert (mine.pixeldq & PERSISTENCE).any()

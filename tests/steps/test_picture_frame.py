@@ -204,3 +204,17 @@ def test_parameters_are_the_official_ones():
 
     assert lines(PictureFrameStep) == lines(OfficialStep)
     assert PictureFrameStep.reference_file_types == OfficialStep.reference_file_types
+
+
+@pytest.mark.parametrize("is_ramp", [True, False])
+def test_on_a_gpu(cuda, references, is_ramp):
+    model = ramp()
+    if not is_ramp:
+        data = model.data[:, 2].copy()
+        model = described(datamodels.CubeModel(data=data, dq=np.zeros(data.shape, np.uint32)))
+    theirs, ours_ = (
+        ours(model, references, device=device, **PARAMETERS) for device in ("cpu", "cuda")
+    )
+    assert ours_.meta.cal_step.picture_frame == "COMPLETE"
+    np.testing.assert_array_equal(ours_.data, theirs.data)
+    assert (ours_.data != model.data).any()

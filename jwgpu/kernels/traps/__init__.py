@@ -96,7 +96,8 @@ class Traps:
         xp = namespace_of(density, saturation)
         is_none = xp.isnan(density) | ((density_dq & DO_NOT_USE) != 0)
         return cls(
-            tuple(Family(*map(float, row)) for row in rows),
+            # A few numbers, which the host computes with.
+            tuple(Family(*map(float, row)) for row in rows.tolist()),
             xp.where(is_none, xp.zeros_like(density), density),
             xp.where(xp.isnan(saturation), xp.full_like(saturation, _NEVER_SATURATED), saturation),
             (saturation_dq & DO_NOT_USE) != 0,
