@@ -29,6 +29,9 @@ OPTIONS = ("--std=c++17", "--fmad=false")
 _KERNELS = Path(__file__).parent
 _SHARED = (_KERNELS / "cuda", _KERNELS)
 
+#: What None becomes: CuPy has no null pointer of its own.
+_NULL = np.uintp(0)
+
 #: Dynamic shared memory, in bytes, that a block gets without asking for more.
 _PLENTY = 48 << 10
 
@@ -113,7 +116,8 @@ def launch(
         kernel = _kernel(xp, number, source_path(python_file), function, options)
         if shared_memory > _PLENTY:
             kernel.max_dynamic_shared_size_bytes = shared_memory
-        kernel(grid, shape, tuple(arguments), shared_mem=shared_memory)
+        given = tuple(_NULL if value is None else value for value in arguments)
+        kernel(grid, shape, given, shared_mem=shared_memory)
 
 
 def source_path(python_file: str | Path) -> Path:

@@ -136,7 +136,7 @@ class HostKernel:
             if not isinstance(value, np.generic) or value.dtype != wanted:
                 raise TypeError(f"{what} must be numpy.{wanted}, got {type(value).__name__}")
             return ctypes.create_string_buffer(value.tobytes(), wanted.itemsize)
-        if value is None:
+        if value is None or (isinstance(value, np.uintp) and value == 0):
             return ctypes.c_void_p(None)
         wanted = np.dtype(declared[-2:].replace("b1", "?").replace("V1", "u1"))
         if not isinstance(value, np.ndarray) or value.dtype != wanted:

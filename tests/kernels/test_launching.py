@@ -49,6 +49,15 @@ def test_nothing_to_do_launches_nothing(gpu, python_file):
     launch(python_file, "scale", 0, (empty, flags, np.int64(0)), defines={"FACTOR": 2})
 
 
+def test_none_is_a_null_pointer(gpu, tmp_path):
+    (tmp_path / "cuda.cu").write_text(
+        'extern "C" __global__ void is_null(const float* data, int* out) { out[0] = !data; }'
+    )
+    out = gpu.xp.zeros(1, gpu.xp.int32)
+    launch(tmp_path / "cuda.py", "is_null", 1, (None, out), block=1)
+    assert gpu.fetch(out)[0] == 1
+
+
 @pytest.mark.parametrize("number", [3, 3.0, True])
 def test_python_numbers_are_refused(gpu, python_file, number):
     data, flags = gpu.xp.zeros(3, gpu.xp.float32), gpu.xp.zeros(3, gpu.xp.uint8)
