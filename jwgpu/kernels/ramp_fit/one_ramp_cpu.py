@@ -107,9 +107,7 @@ def fit_one_ramp(
     elif unusable != groups:
         count, _ = find_segments(flags, i, x, bounds)
     if unusable == groups:
-        dq |= DO_NOT_USE
-        if saturated == groups:
-            dq |= SATURATED
+        dq |= DO_NOT_USE | (SATURATED if saturated == groups else 0)
     rate = nan if dq & _UNUSABLE else 0.0
     if count == 0:
         return rate, dq, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
