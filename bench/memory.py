@@ -37,8 +37,8 @@ CASES: dict[str, dict[str, Any]] = {
 }
 """Exposures, as settings of `jwgpu.simulate`."""
 
-LIMITS = {"miri": "none,4GB,2GB", "tso": "none,4GB"}
-"""What the cases are run with. The rates of the time series alone are 2.1 GB, held in memory."""
+LIMITS = {"miri": "none,4GB,2GB", "tso": "none,4GB,1GB"}
+"""What the cases are run with. The rates of the time series alone are 2.1 GB."""
 
 
 def settings_of(case: str, scale: float) -> dict[str, Any]:
@@ -99,7 +99,6 @@ def _products(folder: Path) -> Iterator[str]:
 
 
 def _is_same(one: Path, other: Path) -> bool:
-    import numpy as np
     from astropy.io import fits
 
     if not one.exists():
@@ -108,10 +107,24 @@ def _is_same(one: Path, other: Path) -> bool:
         if [hdu.name for hdu in a] != [hdu.name for hdu in b]:
             return False
         return all(
-            np.array_equal(x.data, y.data, equal_nan=x.data.dtype.kind == "f")
+            _are_same_images(x, y)
             for x, y in zip(a, b, strict=True)
-            if isinstance(x, fits.ImageHDU) and x.data is not None
+            if isinstance(x, fits.ImageHDU) and x.shape
         )
+
+
+def _are_same_images(one: Any, other: Any) -> bool:
+    """Compare plane by plane: Linux counts the memory of this process to those that it starts."""
+    import numpy as np
+
+    if one.shape != other.shape:
+        return False
+    if len(one.shape) < 3:
+        return bool(np.array_equal(one.data, other.data, equal_nan=one.data.dtype.kind == "f"))
+    return all(
+        np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+        for a, b in ((one.section[k], other.section[k]) for k in range(one.shape[0]))
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
