@@ -2,6 +2,20 @@
 
 from __future__ import annotations
 
-from jwgpu.associations.members import Association, Member, is_association, read_association
+from jwgpu.associations.members import (
+    Association,
+    Member,
+    Product,
+    check_members,
+    is_association,
+    read_association,
+)
 
-__all__ = ["Association", "Member", "is_association", "read_association"]
+__all__ = [
+    "Association",
+    "Member",
+    "Product",
+    "check_members",
+    "is_association",
+    "read_association",
+]

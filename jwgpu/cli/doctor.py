@@ -26,6 +26,7 @@ PACKAGES = (
     "stpipe",
     "stdatamodels",
     "crds",
+    "jsonschema",
     "click",
     "rich",
     "matplotlib",

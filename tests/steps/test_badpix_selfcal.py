@@ -221,7 +221,11 @@ def test_an_even_kernel_is_one_line_where_officially_arrays_do_not_fit():
     [
         ("{", "not JSON"),
         ("[]", "no association"),
-        ('{"products": [{"members": []}]}', "0 science exposures"),
+        ('{"products": [{"members": []}]}', "no members"),
+        (
+            '{"products": [{"members": [{"expname": "x_cat.ecsv", "exptype": "sourcecat"}]}]}',
+            "0 science exposures",
+        ),
         ('{"products": [{"members": [{"expname": "x_rate.fits"}]}]}', "exptype"),
     ],
 )
