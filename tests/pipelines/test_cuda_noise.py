@@ -124,3 +124,17 @@ def assert_close(ours: Path, theirs: Path) -> None:
                 np.testing.assert_array_equal(our.data, their.data, err_msg=our.name)
             else:
                 np.testing.assert_allclose(our.data, their.data, err_msg=our.name, **ROUNDING)
+
+
+@pytest.mark.parametrize("name", ["nircam", "miri"])
+def test_whole_pipelines(cuda, datasets, tmp_path, name):
+    exposure = datasets(name).exposure
+    options = ["clean_flicker_noise.skip=false", "persistence.skip=false"]
+    options += ["persistence.persistence_time=60"]
+    for device in ("cpu", "cuda"):
+        words = ["detector1", str(exposure), "--references", str(exposure.parent / "references")]
+        words += [f"--steps.{option}" for option in options]
+        assert main([*words, "--output-dir", str(tmp_path / device), "--device", device]) == 0
+    for product in (tmp_path / "cpu").glob("*.fits"):
+        assert_close(tmp_path / "cuda" / product.name, product)
+        assert fits.getheader(product)["S_CLNFNS"] == "COMPLETE"
