@@ -110,11 +110,17 @@ extern "C" __global__ void join_runs(
     for (; other < stop && all[other].first <= run.last + 1; ++other) join(parents, k, other);
 }
 
+// Make each run point at the first one of its region.
+extern "C" __global__ void flatten_regions(int* __restrict__ parents, const int n_runs)
+{
+    const int k = blockIdx.x * blockDim.x + threadIdx.x;
+    if (k < n_runs) flatten(parents, k);
+}
+
 // Sum up the moments of each region, at its first run, and find its box.
 extern "C" __global__ void measure_regions(
     const int* __restrict__ runs,
-    int* __restrict__ parents,
-    int* __restrict__ regions,  // (runs): the first run of the region of each
+    const int* __restrict__ regions,  // (runs): the first run of the region of each
     long long* __restrict__ sums,
     int* __restrict__ boxes,
     const int n_rows, const int n_runs)
@@ -122,8 +128,7 @@ extern "C" __global__ void measure_regions(
     const int k = blockIdx.x * blockDim.x + threadIdx.x;
     if (k >= n_runs) return;
     const Run run = ((const Run*)runs)[k];
-    const int region = root_of(parents, k);
-    regions[k] = region;
+    const int region = regions[k];
     const long long y = run.row % n_rows, left = run.first, right = run.last;
     const long long n = right - left + 1;
     const long long sum_x = n * (left + right) / 2;

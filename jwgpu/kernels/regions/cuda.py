@@ -19,7 +19,7 @@ _HOLES: Final = Path(__file__).with_name("holes.cu")
 
 #: A region that is large, and one that is if it has holes.
 _LARGE, _UNSURE = 1, 2
-#: Pixels that are searched together: 32 images of 2048 by 2048. A run takes 85 bytes, and there
+#: Pixels that are searched together: 32 images of 2048 by 2048. A run takes 81 bytes, and there
 #: cannot be more of them than half of the pixels; mostly there is one in some hundred pixels.
 _SEARCHED = 1 << 27
 #: Pixels of boxes that are filled together, unless one is larger: 64 MiB.
@@ -82,13 +82,14 @@ def _find_together(planes: Any, searches: Sequence[Search]) -> list[Regions]:
     wanted = xp.asarray(np.array([_as_numbers(search) for search in searches], np.int64))
     runs, starts = _find_runs(planes, wanted)
     n_runs = len(runs)
-    parents, regions = (xp.empty(n_runs, "int32") for _ in range(2))
+    regions = xp.empty(n_runs, "int32")
     sums, boxes = xp.empty((n_runs, 6), "int64"), xp.empty((n_runs, 4), "int32")
     verdicts = xp.empty(n_runs, "uint8")
     rows, n = np.int32(n_rows), np.int32(n_runs)
-    launch(__file__, "begin_regions", n_runs, (runs, parents, sums, boxes, n))
-    launch(__file__, "join_runs", n_runs, (runs, starts, parents, rows, n))
-    launch(__file__, "measure_regions", n_runs, (runs, parents, regions, sums, boxes, rows, n))
+    launch(__file__, "begin_regions", n_runs, (runs, regions, sums, boxes, n))
+    launch(__file__, "join_runs", n_runs, (runs, starts, regions, rows, n))
+    launch(__file__, "flatten_regions", n_runs, (regions, n))
+    launch(__file__, "measure_regions", n_runs, (runs, regions, sums, boxes, rows, n))
     arrays = (runs, regions, sums, boxes, wanted, verdicts)
     launch(__file__, "judge_regions", n_runs, (*arrays, np.int32(LEAST_AREA_WITH_HOLE), rows, n))
     kept = DeviceRuns(runs, starts, regions, n_rows)

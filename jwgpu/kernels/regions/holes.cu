@@ -1,7 +1,6 @@
 // Areas of regions, what they enclose included. A block takes one region: it joins the pixels
 // around it, in its box and one pixel of margin, to sets; what is not in the set of the margin is
-// enclosed. Areas do not depend on the order of threads, but which pixel points at which does.
-// unordered: fill_regions
+// enclosed.
 #include "union.cuh"
 
 struct Run {
@@ -46,6 +45,6 @@ extern "C" __global__ void fill_regions(
     // The first pixel belongs to the margin, and is the smallest of its set.
     unsigned long long n_inside = 0;
     for (int k = threadIdx.x; k < n_pixels; k += blockDim.x)
-        n_inside += parent_of(parents, k) == TAKEN || root_of(parents, k) != 0;
+        n_inside += parent_of(parents, k) == TAKEN || flatten(parents, k) != 0;
     atomicAdd(areas + blockIdx.x, n_inside);
 }

@@ -5,11 +5,30 @@
 // What an element points at; read as a whole while others write.
 inline __device__ int parent_of(int* parents, const int k) { return atomicOr(parents + k, 0); }
 
-// The smallest element of the set that has been joined so far.
+// The smallest element of the set that has been joined so far. The way is halved for those that
+// come after: many that follow each other make a long one.
 inline __device__ int root_of(int* parents, int k)
 {
-    for (int parent = parent_of(parents, k); parent != k; parent = parent_of(parents, k)) k = parent;
+    int parent = parent_of(parents, k);
+    while (parent != k) {
+        const int next = parent_of(parents, parent);
+        if (next != parent) atomicMin(parents + k, next);
+        k = parent;
+        parent = next;
+    }
     return k;
+}
+
+// Make an element point at the smallest of its set, when all sets have been joined, and return it.
+// The others do the same meanwhile, so that ways become half as long at each step.
+inline __device__ int flatten(int* parents, const int k)
+{
+    int parent = parent_of(parents, k);
+    for (int next = parent_of(parents, parent); next != parent; next = parent_of(parents, parent)) {
+        atomicMin(parents + k, next);
+        parent = next;
+    }
+    return parent;
 }
 
 // Make one set of those of two elements.
