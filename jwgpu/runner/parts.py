@@ -137,7 +137,9 @@ def in_integrations(exposure: Ramp, more: float = 0.0) -> Iterator[Ramp]:
         yield exposure
         return
     for window in windows_of(exposure, Cutting(False, 0, more)):
-        yield integrations_of(exposure, window)
+        part = integrations_of(exposure, window)
+        yield part
+        _forget(part)
 
 
 class StoredIntegrations:
@@ -170,7 +172,14 @@ def in_rows(exposure: Any, more: float = 0.0) -> Iterator[Ramp]:
         yield exposure
         return
     for window in windows_of(exposure, Cutting(True, 0, more)):
-        yield rows_of(exposure, window, 0)
+        part = rows_of(exposure, window, 0)
+        yield part
+        _forget(part)
+
+
+def _forget(part: Ramp) -> None:
+    """Let the memory of a part go, though whoever loops over parts has it until the next comes."""
+    part.data = part.groupdq = part.zeroframe = None
 
 
 def integrations_of(exposure: Ramp, window: range) -> Ramp:

@@ -66,8 +66,8 @@ class FittedWave(Divisible):
         limit = _limit_of_scatter(ramp)
         wave, found = self._wave, []
         for part in in_integrations(ramp):
-            arrays = (part.data, part.pixeldq, self._clock, wave.period, len(wave.waveform))
-            found.append(sum_by_phase(*arrays, limit))
+            how = (self._clock, wave.period, len(wave.waveform), limit)
+            found.append(sum_by_phase(part.data, part.pixeldq, *how))
         xp = namespace_of(*found[0])
         sums, counts = (xp.concatenate(pieces) for pieces in zip(*found, strict=True))
         pieces = xp.asarray(waveform_pieces(wave.waveform))

@@ -66,8 +66,9 @@ def find_bad_rows(ramp: Ramp, layout: InterleavedLayout, sigma: float) -> Array:
     first_rows = _pair_rows()
     xp = namespace_of(ramp.pixeldq)
     rows = xp.asarray(first_rows, dtype=xp.int32)
-    for images in (one for part in in_integrations(ramp) for one in part.data):
-        statistics = np.asarray(_tolist(pair_statistics(images, rows)))
+    places = ((part, k) for part in in_integrations(ramp) for k in range(part.data.shape[0]))
+    for part, k in places:
+        statistics = np.asarray(_tolist(pair_statistics(part.data[k], rows)))
         for output in range(OUTPUTS):
             of_output = first_rows // OUTPUT_ROWS == output
             usable = of_output & ~(is_flagged[first_rows] | is_flagged[first_rows + 1])
