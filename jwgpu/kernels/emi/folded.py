@@ -33,7 +33,7 @@ def table_of(
         In DN; 0 where there is nothing to subtract.
     """
     xp = namespace_of(folded)
-    wave = folded - xp.median(folded)
+    wave = folded - _median(xp, folded)
     table = resample(wave, period)
     if waveform is not None:
         known = xp.asarray(waveform, dtype=wave.dtype)
@@ -42,6 +42,14 @@ def table_of(
         n = min(table.shape[0], turned.shape[0])
         table = turned * slope_of(turned[:n], table[:n]) if is_scaled else turned
     return xp.where(xp.isfinite(table), table, 0.0)
+
+
+def _median(xp: Any, values: Any) -> Any:
+    """Return the median, NaN if one of them is, which not every namespace promises."""
+    ordered = xp.sort(values)  # NaN come last
+    n = values.shape[0]
+    middle = (ordered[(n - 1) // 2] + ordered[n // 2]) / 2
+    return xp.where(xp.isnan(ordered[-1]), xp.nan, middle)
 
 
 def resample(wave: Any, length: float) -> Any:
