@@ -17,6 +17,13 @@ from jwgpu.steps import registry
 TOOLS: dict[str, tuple[str, str]] = {
     "simulate": ("jwgpu.cli.simulate:simulate", "make an exposure and its reference files"),
     "create_data": ("jwgpu.cli.create_data:create_data", "raw files of the laboratory -> _uncal"),
+    "asn_from_list": ("jwgpu.cli.associations:asn_from_list", "an association of some exposures"),
+    "asn_edit": (
+        "jwgpu.cli.associations:asn_edit",
+        "add members to an association, or remove some",
+    ),
+    "asn_gather": ("jwgpu.cli.associations:asn_gather", "copy an association and its members"),
+    "asn_make_pool": ("jwgpu.cli.associations:asn_make_pool", "table of exposures and keywords"),
     "demo": ("jwgpu.cli.demo:demo", "simulate, calibrate and draw a picture; needs no network"),
     "doctor": ("jwgpu.cli.doctor:doctor", "what works on this machine, and what to do if not"),
 }
