@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import importlib.util
 from functools import cache
 from pathlib import Path
+
+from cudasim.building import KEPT
 
 #: What the kernels are compiled for: from Turing (2018) to the newest.
 ARCHITECTURES = ["sm_75", "sm_80", "sm_90", "sm_100", "sm_120"]
@@ -27,7 +30,7 @@ def library() -> ctypes.CDLL | None:
 
 
 def compile_source(code: str, name: str, options: tuple[str, ...]) -> tuple[bytes, str]:
-    """Compile a source.
+    """Compile a source, or return what it was compiled to before.
 
     Parameters
     ----------
@@ -50,6 +53,19 @@ def compile_source(code: str, name: str, options: tuple[str, ...]) -> tuple[byte
     CompilationError
         If it cannot be compiled.
     """
+    facts = (code, name, *options, _version())
+    digest = hashlib.sha256("\0".join(facts).encode()).hexdigest()[:24]
+    kept = KEPT / f"nvrtc-{digest}"
+    log = kept.with_suffix(".log")
+    if not log.exists():
+        KEPT.mkdir(parents=True, exist_ok=True)
+        binary, text = _compile(code, name, options)
+        kept.write_bytes(binary)
+        log.write_text(text)
+    return kept.read_bytes(), log.read_text()
+
+
+def _compile(code: str, name: str, options: tuple[str, ...]) -> tuple[bytes, str]:
     nvrtc = library()
     program = ctypes.c_void_p()
     nothing = (0, None, None)
@@ -64,6 +80,13 @@ def compile_source(code: str, name: str, options: tuple[str, ...]) -> tuple[byte
         return _read(program, "CUBIN" if is_binary else "PTX"), log
     finally:
         nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
+
+
+@cache
+def _version() -> str:
+    major, minor = ctypes.c_int(), ctypes.c_int()
+    _check(library().nvrtcVersion(ctypes.byref(major), ctypes.byref(minor)))
+    return f"{library()._name} {major.value}.{minor.value}"
 
 
 def _read(program: ctypes.c_void_p, what: str) -> bytes:
