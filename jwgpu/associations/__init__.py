@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jwgpu.associations.exposures import open_library
 from jwgpu.associations.members import (
     Association,
     Member,
@@ -17,5 +18,6 @@ __all__ = [
     "Product",
     "check_members",
     "is_association",
+    "open_library",
     "read_association",
 ]
