@@ -9,7 +9,8 @@ from typing import Any
 from jwgpu.models import reading
 from jwgpu.models.ramp import Ramp
 from jwgpu.pipelines.base import CalibrationPipeline
-from jwgpu.runner.blocks import Blocks, calibrate_if_too_large
+from jwgpu.runner.blocks import Blocks
+from jwgpu.runner.room import calibrate_if_too_large
 from jwgpu.steps.base import CalibrationStep
 
 #: The steps that make linear ramps of raw ones.

@@ -7,11 +7,8 @@ science there. All else is done here, once, on top of stpipe (configuration, hoo
 from __future__ import annotations
 
 import functools
-import inspect
 import logging
 import time
-import types
-import typing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -25,11 +22,12 @@ from jwgpu.models.rates import Rates
 from jwgpu.models.stripes import count_superstripes
 from jwgpu.models.superstripes import put_stripe, take_stripe
 from jwgpu.references.stripes import of_stripe
-from jwgpu.runner.blocks import Blocks, calibrate_if_too_large
+from jwgpu.runner.blocks import Blocks
+from jwgpu.runner.room import calibrate_if_too_large
 from jwgpu.runner.session import Session
 from jwgpu.steps import provenance
 from jwgpu.steps.division import INTEGRATIONS, PIXELS, ROWS, WHOLE, Cut, Divisible
-from jwgpu.steps.parameters import Parameter, param, spec_of
+from jwgpu.steps.parameters import Parameter, param, references_in, spec_of
 from jwgpu.steps.suffixes import remove_suffix
 
 __all__ = [
@@ -88,7 +86,7 @@ class CalibrationStep(Divisible, stpipe.Step):
         if any(isinstance(value, Parameter) for value in vars(cls).values()):
             cls.spec = spec_of(cls)
         if "correct" in vars(cls):
-            cls.reference_classes, cls.optional_references = _references_in(cls.correct)
+            cls.reference_classes, cls.optional_references = references_in(cls.correct)
             if "reference_file_types" not in vars(cls):
                 cls.reference_file_types = list(cls.reference_classes)
 
@@ -405,17 +403,3 @@ class RateStep(CalibrationStep):
     def as_model(self, exposure: Rates) -> Any:
         """Return the rates as the official data model that they came from."""
         return writing.model_of_rates(exposure)
-
-
-def _references_in(correct: Callable[..., Any]) -> tuple[dict[str, type], frozenset[str]]:
-    """Return the references that the signature of `correct` names, and those that may be None."""
-    hints = typing.get_type_hints(correct)
-    names = list(inspect.signature(correct).parameters)[2:]
-    classes: dict[str, type] = {}
-    optional = set()
-    for name in names:
-        kinds = [kind for kind in typing.get_args(hints[name]) if kind is not types.NoneType]
-        if kinds:
-            optional.add(name)
-        classes[name] = kinds[0] if kinds else hints[name]
-    return classes, frozenset(optional)

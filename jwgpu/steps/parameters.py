@@ -1,9 +1,11 @@
-"""Step parameters as typed class attributes, and the spec that stpipe reads from them."""
+"""What a step declares: parameters as typed attributes, references by the names of arguments."""
 
 from __future__ import annotations
 
+import inspect
 import types
 import typing
+from collections.abc import Callable
 from typing import Any
 
 #: Spec names of the Python types that a parameter may have.
@@ -91,6 +93,20 @@ def spec_of(step_class: type) -> str:
         return ""
     annotations = typing.get_type_hints(step_class)
     return "\n".join(parameter.spec_line(annotations[name]) for name, parameter in own.items())
+
+
+def references_in(correct: Callable[..., Any]) -> tuple[dict[str, type], frozenset[str]]:
+    """Return the references that the signature of `correct` names, and those that may be None."""
+    hints = typing.get_type_hints(correct)
+    names = list(inspect.signature(correct).parameters)[2:]
+    classes: dict[str, type] = {}
+    optional = set()
+    for name in names:
+        kinds = [kind for kind in typing.get_args(hints[name]) if kind is not types.NoneType]
+        if kinds:
+            optional.add(name)
+        classes[name] = kinds[0] if kinds else hints[name]
+    return classes, frozenset(optional)
 
 
 def _plain_type(annotation: Any) -> type:

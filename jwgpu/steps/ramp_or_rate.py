@@ -9,7 +9,8 @@ from jwgpu.errors import InputError
 from jwgpu.models import reading
 from jwgpu.models.ramp import Ramp
 from jwgpu.models.rates import Rates
-from jwgpu.runner.blocks import Blocks, calibrate_if_too_large
+from jwgpu.runner.blocks import Blocks
+from jwgpu.runner.room import calibrate_if_too_large
 from jwgpu.steps.base import CalibrationStep
 
 
