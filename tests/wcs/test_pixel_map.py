@@ -1,0 +1,87 @@
+"""Maps from pixels to pixels: the exact ones, the official splines, bad options."""
+
+from __future__ import annotations
+
+import gwcs
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.modeling import models
+from gwcs import coordinate_frames as frames
+from image_exposures import CAMERAS, calibrated
+from stcal.resample.utils import calc_pixmap
+
+from jwgpu.errors import ParameterError
+from jwgpu.kernels import compiled
+from jwgpu.wcs.output import GridOptions, grid_around
+from jwgpu.wcs.pixel_map import TOLERANCE, pixel_map
+
+pytest_plugins = ("official",)
+
+
+def both(camera, **options):
+    image = calibrated(*camera)
+    grid = grid_around([image.meta], image.data.shape, GridOptions(**options))
+    return image.meta.wcs, grid.wcs, image.data.shape
+
+
+@pytest.mark.parametrize("camera", CAMERAS[:4], ids=lambda camera: camera[1])
+def test_exact(official, camera):
+    geometries = both(camera, pixel_scale_ratio=0.7, rotation=20.0)
+    ours, theirs = pixel_map(*geometries), calc_pixmap(*geometries)
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("box", [((3, 90.5), (-0.5, 100.2)), ((20.5, 21.2), (10, 50))])
+def test_outside_of_the_bounding_box_is_nan(official, box):
+    wcs_in, wcs_out, shape = both(CAMERAS[0])
+    before = wcs_in.bounding_box
+    wcs_in.bounding_box = box
+    try:
+        ours, theirs = pixel_map(wcs_in, wcs_out, shape), calc_pixmap(wcs_in, wcs_out, shape)
+    finally:
+        wcs_in.bounding_box = before
+    np.testing.assert_array_equal(np.isnan(ours), np.isnan(theirs))
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=TOLERANCE)
+    assert wcs_out.bounding_box is not None
+
+
+@pytest.mark.parametrize(("step", "order"), [(1.5, 1), (20, 3), (400, 3)])
+def test_splines_as_officially(official, step, order):
+    geometries = both(CAMERAS[3])
+    ours = pixel_map(*geometries, step=step, order=order)
+    np.testing.assert_array_equal(ours, calc_pixmap(*geometries, stepsize=step, order=order))
+
+
+def geometry(transform):
+    pixels = frames.Frame2D(name="detector", axes_order=(0, 1), unit=(u.pix, u.pix))
+    plane = frames.Frame2D(name="plane", axes_order=(0, 1), unit=(u.pix, u.pix))
+    wcs = gwcs.WCS([(pixels, transform), (plane, None)])
+    wcs.bounding_box = ((-0.5, 79.5), (-0.5, 69.5))
+    return wcs
+
+
+def test_a_map_that_is_not_smooth_is_evaluated_everywhere(caplog):
+    caplog.set_level("INFO")
+    edges = np.array([0.0, 39.0, 40.0, 79.0])
+    broken = models.Tabular1D(points=edges, lookup_table=[0.0, 39.0, 45.0, 84.0])
+    wcs_in = geometry(broken & models.Identity(1))
+    found = pixel_map(wcs_in, geometry(models.Identity(2)), (70, 80))
+    x = np.interp(np.arange(80), edges, [0.0, 39.0, 45.0, 84.0])
+    np.testing.assert_allclose(found[:, :, 0], np.broadcast_to(x, (70, 80)), atol=1e-12)
+    assert "it is evaluated for each of them" in caplog.text
+
+
+def test_same_for_any_threads(monkeypatch):
+    geometries = both(CAMERAS[1])
+    found = []
+    for threads in (1, 2, 5):
+        monkeypatch.setattr(compiled, "_threads", threads)
+        found.append(pixel_map(*geometries))
+    assert np.array_equal(found[0], found[1]) and np.array_equal(found[0], found[2])
+
+
+@pytest.mark.parametrize(("step", "order"), [(0, 1), (-1, 1), (np.nan, 1), (5, 2)])
+def test_options_that_make_no_sense(step, order):
+    with pytest.raises(ParameterError, match="pixmap_"):
+        pixel_map(*both(CAMERAS[0]), step=step, order=order)
