@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from in_blocks import ANY_BLOCKS, assert_identical, calibrate, cut
 
+from jwgpu.backends.cpu import CpuDevice
 from jwgpu.cli import main
 from jwgpu.errors import ParameterError
 from jwgpu.models.ramp import Ramp
@@ -215,21 +216,48 @@ def test_a_full_disk_is_one_line(dataset, tmp_path, monkeypatch, capsys):
     assert not list(tmp_path.iterdir())
 
 
-def test_each_block_begins_with_the_flags_of_the_exposure(tmp_path):
-    shape = (2, 3, 4, 5)
+def stored(folder: Path, shape: tuple[int, int, int, int]) -> Ramp:
+    """Return an exposure in files, all of it zero but for the flags of pixels, which are 1."""
     planes = ZeroPlanes(shape, np.float32), ZeroPlanes(shape, np.uint8)
-    exposure = Ramp(*planes, np.ones((4, 5), np.uint32), model=None)
-    gathering = parts.Gathering(exposure, tmp_path)
+    exposure = Ramp(*planes, np.ones(shape[2:], np.uint32), model=None)
+    budget = memory.Budget(10**9, 0, "max_memory=1GB")
+    exposure.storage = parts.Storage(folder, budget, CpuDevice())
+    return exposure
+
+
+def test_each_block_begins_with_the_flags_of_the_exposure(tmp_path):
+    exposure = stored(tmp_path, (2, 3, 4, 5))
+    gathering = parts.Gathering(exposure, parts.Cutting(by_rows=False))
     for integration in range(2):
-        part = parts.integrations_of(exposure, range(integration, integration + 1))
+        window = range(integration, integration + 1)
+        part = gathering.read(window)
         assert (part.pixeldq == 1).all()
         part.pixeldq |= 2 << integration
         part.data += integration
-        gathering.take(part, range(integration, integration + 1))
+        gathering.take(part, window)
     gathering.finish()
     assert (exposure.pixeldq == 7).all()
     np.testing.assert_array_equal(exposure.data.read()[:, 0, 0, 0], [0, 1])
     assert not list(tmp_path.iterdir())
+
+
+@settings(max_examples=30, deadline=None)
+@given(size=st.integers(1, 9), halo=st.integers(0, 3), rounds=st.integers(1, 3))
+def test_blocks_of_rows_see_their_neighbours_as_they_were(size, halo, rounds):
+    """Rows are written back while the next block is still to look at them."""
+    with tempfile.TemporaryDirectory() as folder:
+        exposure = stored(Path(folder), (2, 3, 9, 4))
+        for before in range(rounds):
+            gathering = parts.Gathering(exposure, parts.Cutting(by_rows=True, halo=halo))
+            for first in range(0, 9, size):
+                window = range(first, min(first + size, 9))
+                part = gathering.read(window)
+                assert (part.data == before).all() and (part.groupdq == before).all()
+                part.data += 1
+                part.groupdq += 1
+                gathering.take(part, window)
+            gathering.finish()
+        assert (exposure.data.read() == rounds).all() and (exposure.groupdq.read() == rounds).all()
 
 
 @settings(max_examples=50, deadline=None)
