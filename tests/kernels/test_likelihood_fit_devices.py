@@ -113,6 +113,11 @@ def test_bad_values_equal_the_cpu(gpu, name, value, frames):
 
 
 @pytest.mark.races
+def test_each_kernel_once(gpu):
+    arrays = exposure((2, 6, 2, 20), 8, hits=0.3)
+    assert_same(gpu, arrays, read_times(6))
+
+
 def test_few_lanes_take_the_ramps_in_turn(gpu, monkeypatch):
     """Also those with jumps, which each warp puts off: more of them than it has lanes."""
     arrays = exposure((3, 6, 7, 61), 8, hits=0.3)
