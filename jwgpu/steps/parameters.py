@@ -16,6 +16,7 @@ _SPEC_TYPES: dict[Any, str] = {
     str: "string",
     list[float]: "float_list",
     list[int]: "int_list",
+    list[str]: "force_list",
 }
 
 

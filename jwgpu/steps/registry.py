@@ -159,6 +159,12 @@ STEPS: tuple[Entry, ...] = (
         "images: the geometry on the sky",
     ),
     Entry(
+        "background",
+        "jwgpu.steps.background:BackgroundStep",
+        "images: subtract the mean of background exposures",
+        official_alias="bkg_subtract",
+    ),
+    Entry(
         "photom",
         "jwgpu.steps.photom:PhotomStep",
         "images: from count rates to surface brightness",
