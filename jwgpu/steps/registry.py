@@ -170,6 +170,11 @@ STEPS: tuple[Entry, ...] = (
         "images: from count rates to surface brightness",
     ),
     Entry(
+        "resample",
+        "jwgpu.steps.resample:ResampleStep",
+        "images: onto an undistorted grid of pixels",
+    ),
+    Entry(
         "badpix_selfcal",
         "jwgpu.steps.badpix_selfcal:BadpixSelfcalStep",
         "flag pixels that stand out in all exposures of a target",

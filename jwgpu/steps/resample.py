@@ -1,0 +1,151 @@
+"""Resample images to an undistorted grid."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from jwgpu.associations import is_association
+from jwgpu.errors import NotYetError, ParameterError
+from jwgpu.models.images import Image, mark_invalid
+from jwgpu.models.mosaics import Mosaic, model_of_mosaic
+from jwgpu.steps.base import param
+from jwgpu.steps.image_step import ImageStep
+from jwgpu.steps.resampler import Options, Resampler
+from jwgpu.wcs.output import GridOptions, OutputGrid, grid_around, read_grid
+
+log = logging.getLogger(__name__)
+
+
+class ResampleStep(ImageStep):
+    """Put an image on an undistorted grid of pixels by drizzling.
+
+    The grid is a tangent projection around the image, as its detector is turned. Each pixel
+    is spread over those that it falls on; the result is their mean, weighted by how much
+    of each was caught.
+
+    References
+    ----------
+    Fruchter & Hook 2002, PASP 114, 144.
+    """
+
+    class_alias = "resample"
+
+    pixfrac: float = param(1.0, low=0.0, high=1.0, help="Side of a drop, in input pixels")
+    kernel: str = param(
+        "square",
+        options=("square", "gaussian", "point", "turbo", "lanczos2", "lanczos3"),
+        help="How the light of a pixel is spread",
+    )
+    fillval: str = param("NAN", help="Value of pixels that nothing fell on")
+    weight_type: str | None = param(
+        "ivm", options=("ivm", "exptime", None), help="Weight by read noise (ivm) or time"
+    )
+    output_shape: list[int] | None = param(
+        None, low=2, high=2, help="Columns and rows of the output"
+    )
+    crpix: list[float] | None = param(
+        None, low=2, high=2, help="Reference pixel, column and row from 0"
+    )
+    crval: list[float] | None = param(
+        None, low=2, high=2, help="Sky at the reference pixel, in degrees"
+    )
+    rotation: float | None = param(None, help="Position angle of the columns, in degrees")
+    pixel_scale_ratio: float = param(1.0, help="Side of an output pixel, in input pixels")
+    pixel_scale: float | None = param(None, help="Side of an output pixel, in arcsec")
+    output_wcs: str = param("", help="ASDF file with the grid, instead of all that describes one")
+    single: bool = param(False, help="Put each exposure on a grid of its own")
+    blendheaders: bool = param(True, help="Combine the keywords of the images")
+    in_memory: bool = param(True, help="Keep all images in memory")
+    enable_ctx: bool = param(True, help="Tell which images contributed to each pixel")
+    enable_err: bool = param(True, help="Compute errors")
+    report_var: bool = param(True, help="Give the variances too")
+    propagate_dq: bool = param(False, help="Give the flags of all pixels that contributed")
+    pixmap_stepsize: float = param(1.0, help="Pixels between those whose place is computed")
+    pixmap_order: int = param(1, help="Order of the splines between them, 1 or 3")
+
+    def applies_to(self, exposure: Image) -> None:
+        """Raise `NotYetError` for what this step does not do yet."""
+        for name in ("single", "propagate_dq"):
+            if getattr(self, name):
+                raise NotYetError(
+                    f"{exposure.meta.filename}: resample does not know {name} yet: leave it out, "
+                    "or run this step with the official package"
+                )
+
+    def open(self, source: Any) -> Any:
+        """Open a file, or wrap an official data model, as an `Image`."""
+        if isinstance(source, (str, Path)) and is_association(source):
+            raise NotYetError(
+                f"{source}: resample takes one image so far: run it on an association with the "
+                "official package"
+            )
+        return super().open(source)
+
+    def as_model(self, exposure: Image | Mosaic) -> Any:
+        """Return the image as the official data model that it came from, or a mosaic as its own."""
+        if isinstance(exposure, Mosaic):
+            return model_of_mosaic(exposure)
+        return super().as_model(exposure)
+
+    def apply(self, exposure: Image) -> Any:
+        """Resample on the CPU, where the kernels are; the image is left as it is."""
+        return super().apply(self.session.fetch(exposure))
+
+    def set_status(self, exposure: Any, status: str) -> None:
+        """Record in an image that it was not resampled; a mosaic says itself what it is."""
+        if status != "COMPLETE":
+            super().set_status(exposure, status)
+
+    def correct(self, image: Image) -> Mosaic:
+        """Resample an image.
+
+        Parameters
+        ----------
+        image : Image
+            Calibrated, with its geometry. What is NaN is flagged, and the other way round.
+
+        Raises
+        ------
+        InputError
+            If it lacks its geometry, or is a series of images.
+        ParameterError
+            If the parameters describe no grid.
+        """
+        mark_invalid(image)
+        resampler = Resampler(self.grid_for([image]), self.options())
+        resampler.add(image)
+        return resampler.finish()
+
+    def grid_for(self, images: list[Image]) -> OutputGrid:
+        """Return the grid that the parameters ask for."""
+        if self.output_shape is not None and min(self.output_shape) < 1:
+            raise ParameterError(f"output_shape={self.output_shape}: it must be 1 or larger")
+        if self.output_wcs:
+            return read_grid(self.make_input_path(self.output_wcs), self.output_shape)
+        wanted = GridOptions(
+            self.pixel_scale,
+            self.pixel_scale_ratio,
+            self.rotation,
+            self.crpix,
+            self.crval,
+            self.output_shape,
+        )
+        return grid_around([image.meta for image in images], images[0].data.shape[-2:], wanted)
+
+    def options(self) -> Options:
+        """Return how to resample."""
+        if self.weight_type is None:
+            raise ParameterError("weight_type=None: choose ivm or exptime")
+        return Options(
+            kernel=self.kernel,
+            pixfrac=self.pixfrac,
+            fillval=self.fillval,
+            weight_type=self.weight_type,
+            errors="variances" if self.enable_err else None,
+            with_context=self.enable_ctx,
+            with_variances=self.report_var,
+            step=self.pixmap_stepsize,
+            order=self.pixmap_order,
+        )

@@ -1,0 +1,391 @@
+"""Resampling images to a grid: weights, drizzle, errors, times, keywords."""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from jwgpu.errors import InputError, ParameterError
+from jwgpu.kernels.drizzle import Drop, drizzle
+from jwgpu.models.flags import DO_NOT_USE, NON_SCIENCE
+from jwgpu.models.images import Image
+from jwgpu.models.mosaics import Mosaic, group_of, new_model
+from jwgpu.wcs.outlines import mean_pixel_area, united
+from jwgpu.wcs.output import OutputGrid
+from jwgpu.wcs.pixel_map import pixel_map
+
+log = logging.getLogger(__name__)
+
+#: Variances in the order in which they are added up.
+_VARIANCES = ("var_rnoise", "var_flat", "var_poisson")
+
+_BITS = 32  # of a plane of the context
+
+#: Keywords of the geometry of a detector, which a grid does not have.
+_DISTORTION = re.compile(r"cd[12]_[12]|[ab]p?_\d_\d|[ab]p?_order")
+_POINTING = ("v2_ref", "v3_ref", "ra_ref", "dec_ref", "roll_ref", "v3yangle", "vparity")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How images are resampled.
+
+    Attributes
+    ----------
+    kernel, pixfrac
+        How the light of a pixel is spread; see `jwgpu.kernels.drizzle.Drop`.
+    fillval : str
+        Value of pixels that nothing fell on: a number, ``NAN`` or ``INDEF``.
+    weight_type : str
+        ``ivm``: the inverse of the variance by read noise; ``exptime``: the time.
+    bad_flags : int
+        Pixels with one of these flags have no weight.
+    errors : str or None
+        ``variances``: from the resampled variances; ``drizzled``: the errors resampled as the
+        data are; None for no errors.
+    with_context, with_variances : bool
+        Whether the mosaic gets them.
+    step, order
+        See `jwgpu.wcs.pixel_map.pixel_map`.
+    """
+
+    kernel: str = "square"
+    pixfrac: float = 1.0
+    fillval: str = "NAN"
+    weight_type: str = "ivm"
+    bad_flags: int = int(DO_NOT_USE | NON_SCIENCE)
+    errors: Literal["variances", "drizzled"] | None = "variances"
+    with_context: bool = True
+    with_variances: bool = True
+    step: float = 1.0
+    order: int = 1
+
+    @property
+    def fill(self) -> float:
+        """The number behind `fillval`."""
+        text = self.fillval.strip().upper()
+        if text in ("", "INDEF"):
+            return math.nan
+        try:
+            return float(text)
+        except ValueError:
+            raise ParameterError(
+                f"fillval={self.fillval}: it must be a number, NAN or INDEF"
+            ) from None
+
+
+@dataclass
+class _Times:
+    """What the images of a mosaic add up to; each exposure counts once."""
+
+    groups: list[str] = field(default_factory=list)
+    starts: list[float] = field(default_factory=list)
+    ends: list[float] = field(default_factory=list)
+    exposure: float = 0
+    duration: float = 0
+    measurement: float | None = 0
+
+    def add(self, meta: Any) -> None:
+        group = group_of(meta, len(self.groups))
+        if group in self.groups:
+            return
+        self.groups.append(group)
+        exposure = meta.exposure
+        self.starts.append(exposure.start_time)
+        self.ends.append(exposure.end_time)
+        self.exposure += exposure.exposure_time or 0
+        self.duration += exposure.duration or 0
+        if exposure.measurement_time is None:
+            self.measurement = None
+        elif self.measurement is not None:
+            self.measurement += exposure.measurement_time
+
+    def record(self, meta: Any) -> None:
+        exposure = meta.exposure
+        exposure.exposure_time = self.exposure
+        exposure.start_time = min(time for time in self.starts if time is not None)
+        exposure.end_time = max(time for time in self.ends if time is not None)
+        exposure.duration = self.duration
+        exposure.measurement_time = self.measurement
+        exposure.effective_exposure_time = self.exposure
+        exposure.elapsed_exposure_time = self.duration
+
+
+class Resampler:
+    """Images that are added up on a grid.
+
+    Parameters
+    ----------
+    grid : OutputGrid
+    options : Options
+
+    Examples
+    --------
+    >>> resampler = Resampler(grid, Options(pixfrac=0.8))
+    >>> for image in images:
+    ...     resampler.add(image)
+    >>> mosaic = resampler.finish()
+    """
+
+    def __init__(self, grid: OutputGrid, options: Options):
+        self.grid = grid
+        self.options = options
+        self.ratio = grid.pixel_scale_ratio
+        self._fill = options.fill
+        self._n_images = 0
+        self._model: Any = None
+        self._s_regions: list[str] = []
+        self._times = _Times()
+        n_means = 2 if options.errors == "drizzled" else 1
+        self._means = np.zeros((n_means, *grid.shape), np.float32)
+        self._weights = np.zeros(grid.shape, np.float32)
+        self._context = np.zeros((0, *grid.shape), np.int32)
+        self._sums: dict[str, Any] = {}
+        self._sum_weights: dict[str, Any] = {}
+
+    def add(self, image: Image) -> None:
+        """Add an image.
+
+        Parameters
+        ----------
+        image : Image
+            Its arrays are left as they are; NaN must be flagged.
+
+        Raises
+        ------
+        InputError
+            If it is no single image, or lacks its time or area.
+        """
+        meta = image.meta
+        if image.data.ndim != 2:
+            raise InputError(f"{meta.filename}: resample takes single images, not a series of them")
+        if not (meta.exposure.exposure_time or 0) > 0:
+            raise InputError(
+                f"{meta.filename}: EFFEXPTM is {meta.exposure.exposure_time}; resample needs a "
+                "positive exposure time"
+            )
+        if self._model is None:
+            self._model = new_model(image.model)
+            self.ratio = self.ratio or _ratio_to(image, self.grid.pixel_scale)
+        options = self.options
+        weight = weight_of(image, options.weight_type, options.bad_flags)
+        drop = Drop(options.kernel, options.pixfrac, float(self.ratio), _range_of(image))
+        places = pixel_map(meta.wcs, self.grid.wcs, image.data.shape, options.step, options.order)
+        self._drizzle(image, weight, places, drop)
+        self._n_images += 1
+        self._s_regions.append(meta.wcsinfo.s_region)
+        self._times.add(meta)
+
+    def finish(self) -> Mosaic:
+        """Return the mosaic of what was added."""
+        empty = self._weights == 0
+        for mean in self._means:
+            mean[empty] = self._fill
+        mosaic = Mosaic(self._means[0], self._weights, model=self._model)
+        if self.options.with_context:
+            mosaic.con = self._context
+        if self.options.errors == "drizzled":
+            mosaic.err = (self._means[1] / self.ratio).astype(np.float32)
+        elif self.options.errors == "variances":
+            self._finish_variances(mosaic)
+        self._describe(mosaic)
+        return mosaic
+
+    def _drizzle(self, image: Image, weight: Any, places: Any, drop: Drop) -> None:
+        """Spread the image, and its variances or errors, over the grid."""
+        own = {}
+        if self.options.errors == "variances":
+            own = {name: getattr(image, name) for name in _VARIANCES}
+            own = {name: np.sqrt(one) for name, one in own.items() if one is not None}
+        planes = [_without_sky(image), *own.values()]
+        if self.options.errors == "drizzled":
+            planes.append(image.err)
+        context, bit = self._next_plane(), self._n_images % _BITS
+        if own and self._n_images:
+            # The mean goes on where the last image left it; the errors are those of this image.
+            science, errors = np.stack(planes[:1]), np.stack(planes[1:])
+            drizzle(science, weight, places, drop, self._means, self._weights, context, bit)
+            means = np.zeros((len(own), *self.grid.shape), np.float32)
+            weights = np.zeros_like(self._weights)
+            drizzle(errors, weight, places, drop, means, weights)
+            self._add_variances(dict(zip(own, means, strict=True)), weights, image)
+            return
+        means = self._means
+        if own:
+            means = np.zeros((len(planes), *self.grid.shape), np.float32)
+        drizzle(np.stack(planes), weight, places, drop, means, self._weights, context, bit)
+        if own:
+            self._means = means[:1]
+            self._add_variances(dict(zip(own, means[1:], strict=True)), self._weights, image)
+
+    def _next_plane(self) -> Any:
+        """Return the plane of the context that the next image is noted in."""
+        if not self.options.with_context:
+            return None
+        if self._n_images % _BITS == 0:
+            more = np.zeros((1, *self.grid.shape), np.int32)
+            self._context = np.concatenate([self._context, more])
+        return self._context[-1]
+
+    def _add_variances(self, errors: dict[str, Any], hit: Any, image: Image) -> None:
+        """Add the variances of an image, weighted as its part in the mean."""
+        variances = {}
+        for name, error in errors.items():
+            error *= error
+            error[hit == 0] = np.nan
+            variances[name] = error
+        if self.options.weight_type == "exptime":
+            weight: Any = np.float64(_time_of(image))
+        else:
+            noise = variances["var_rnoise"]
+            weight = np.zeros(noise.shape)
+            np.divide(np.float32(1), noise, out=weight, where=noise > 0, dtype=np.float32)
+        for name, variance in variances.items():
+            counts = (variance >= 0) & np.isfinite(variance) & (weight > 0)
+            with np.errstate(over="ignore", invalid="ignore"):
+                share = np.where(counts, variance * weight * weight, np.nan)
+            before = self._sums.get(name)
+            if before is None:
+                self._sums[name] = share.astype(np.float32)
+                self._sum_weights[name] = np.where(counts, weight, 0.0).astype(np.float32)
+            else:
+                total = np.where(np.isnan(before), 0.0, before) + share
+                before[counts] = total[counts]
+                self._sum_weights[name] += np.where(counts, weight, 0.0)
+
+    def _finish_variances(self, mosaic: Mosaic) -> None:
+        """Divide by the weights; the error is the root of the sum of the variances."""
+        scaling = 1.0 / self.ratio**2
+        total = np.zeros(self.grid.shape, np.float32)
+        is_empty = np.ones(self.grid.shape, bool)
+        for name in _VARIANCES:
+            if name not in self._sums:
+                variance = np.full(self.grid.shape, np.nan, np.float32)
+            else:
+                weight = self._sum_weights[name]
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    variance = self._sums[name] * scaling / weight / weight
+                variance = variance.astype(np.float32)
+            is_nan = np.isnan(variance)
+            total += np.where(is_nan, np.float32(0), variance)
+            is_empty &= is_nan
+            if self.options.with_variances:
+                setattr(mosaic, name, variance)
+        mosaic.err = np.sqrt(total)
+        mosaic.err[is_empty] = np.nan
+
+    def _describe(self, mosaic: Mosaic) -> None:
+        """Write the keywords of a mosaic."""
+        meta, options, grid = mosaic.meta, self.options, self.grid
+        meta.filename = None  # that of the image; the product gets its own when it is saved
+        meta.wcs = grid.wcs
+        area = grid.pixel_scale**2
+        meta.photometry.pixelarea_steradians = area / np.rad2deg(3600) ** 2
+        meta.photometry.pixelarea_arcsecsq = area
+        meta.resample.pointings = len(self._times.groups)
+        meta.resample.pixel_scale_ratio = self.ratio
+        meta.resample.pixfrac = options.pixfrac
+        meta.resample.kernel = options.kernel
+        meta.resample.fillval = options.fillval
+        meta.resample.weight_type = options.weight_type
+        self._times.record(meta)
+        meta.background.level = None
+        meta.background.subtracted = None
+        if mosaic.err is None and meta.hasattr("bunit_err"):
+            del meta.bunit_err
+        describe_grid(meta)
+        meta.wcsinfo.s_region = united(self._s_regions, grid.wcs)
+        meta.cal_step.resample = "COMPLETE"
+
+
+def weight_of(image: Image, weight_type: str, bad_flags: int) -> Any:
+    """Return the weight of each pixel, (y, x) float32.
+
+    Parameters
+    ----------
+    image : Image
+    weight_type : str
+        ``ivm`` or ``exptime``.
+    bad_flags : int
+        Flags of the pixels that have none.
+    """
+    good = (image.dq & np.uint32(bad_flags)) == 0
+    if weight_type == "exptime":
+        return np.float32(_time_of(image)) * good.astype(np.float32)
+    if image.var_rnoise is None:
+        log.warning("%s: has no VAR_RNOISE: all pixels weigh the same", image.meta.filename)
+        return good.astype(np.float32)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        inverse = 1.0 / image.var_rnoise
+    inverse[~(np.isfinite(inverse) & good)] = 0
+    return inverse
+
+
+def describe_grid(meta: Any) -> None:
+    """Put the geometry of a grid into ``meta.wcsinfo``, instead of that of a detector."""
+    from gwcs.fitswcs import FITSImagingWCSTransform
+
+    keywords = meta.wcsinfo.instance
+    for name in [name for name in keywords if _DISTORTION.fullmatch(name)]:
+        del keywords[name]
+    transform = meta.wcs.forward_transform
+    if isinstance(transform, FITSImagingWCSTransform):
+        frame = meta.wcs.output_frame
+        code = transform.projection.prjprm.code
+        matrix = np.asarray(transform.pc)
+        for number, axis in enumerate(("RA--", "DEC-"), start=1):
+            index = number - 1
+            keywords[f"crpix{number}"] = float(transform.crpix[index] + 1)
+            keywords[f"cdelt{number}"] = float(transform.cdelt[index])
+            keywords[f"crval{number}"] = float(transform.crval[index])
+            keywords[f"pc{number}_1"] = float(matrix[index, 0])
+            keywords[f"pc{number}_2"] = float(matrix[index, 1])
+            keywords[f"ctype{number}"] = f"{axis}-{code}"
+            keywords[f"cunit{number}"] = str(frame.unit[index])
+        keywords["radesys"] = frame.reference_frame.name.upper()
+    else:
+        from jwgpu.wcs.fits_approximation import SipLimits, describe_for_fits
+
+        log.warning("the output_wcs is no projection that FITS knows: its keywords approximate it")
+        describe_for_fits(meta, SipLimits(degree=1, inv_degree=1))
+    for name in _POINTING:
+        keywords.pop(name, None)
+
+
+def _ratio_to(image: Image, pixel_scale: Any) -> Any:
+    """Return the side of a pixel of the grid relative to that of an image."""
+    area = image.meta.photometry.pixelarea_steradians
+    if not (area or 0) > 0:
+        area = mean_pixel_area(image.wcs, image.data.shape)
+    if area is None:
+        raise InputError(f"{image.meta.filename}: lacks PIXAR_SR, the area of its pixels")
+    return pixel_scale / (3600.0 * np.rad2deg(math.sqrt(area)))
+
+
+def _range_of(image: Image) -> tuple[int, int, int, int]:
+    """Return the first and last column and row that the bounding box touches."""
+    n_y, n_x = image.data.shape
+    if image.wcs.bounding_box is None:
+        return 0, n_x - 1, 0, n_y - 1
+    (left, right), (bottom, top) = image.wcs.bounding_box.bounding_box(order="F")
+    first_x, first_y = max(0, int(left + 0.5)), max(0, int(bottom + 0.5))
+    last_x = max(first_x, min(n_x - 1, int(right + 0.5)))
+    return first_x, last_x, first_y, max(first_y, min(n_y - 1, int(top + 0.5)))
+
+
+def _without_sky(image: Image) -> Any:
+    background = image.meta.background
+    if background.level is None or background.subtracted:
+        return image.data
+    return image.data - background.level
+
+
+def _time_of(image: Image) -> float:
+    exposure = image.meta.exposure
+    time = exposure.measurement_time
+    return float(exposure.exposure_time if time is None else time)
