@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from jwgpu.errors import InputError, ParameterError
-from jwgpu.kernels.drizzle import Drop, drizzle
+from jwgpu.kernels.drizzle import Drop, add_variances, drizzle
 from jwgpu.models.flags import DO_NOT_USE, NON_SCIENCE
 from jwgpu.models.images import Image
 from jwgpu.models.mosaics import Mosaic, group_of, new_model
@@ -145,8 +145,8 @@ class Resampler:
         self._means = np.zeros((n_means, *grid.shape), np.float32)
         self._weights = np.zeros(grid.shape, np.float32)
         self._context = np.zeros((0, *grid.shape), np.int32)
-        self._sums: dict[str, Any] = {}
-        self._sum_weights: dict[str, Any] = {}
+        self._sums: Any = None  # of the variances
+        self._sum_weights: Any = None
 
     def add(self, image: Image) -> None:
         """Add an image.
@@ -173,6 +173,9 @@ class Resampler:
             self._model = new_model(image.model)
             self.ratio = self.ratio or _ratio_to(image, self.grid.pixel_scale)
         options = self.options
+        by_noise = options.errors == "variances" and options.weight_type != "exptime"
+        if by_noise and image.var_rnoise is None:
+            raise InputError(f"{meta.filename}: lacks VAR_RNOISE; use weight_type exptime")
         weight = weight_of(image, options.weight_type, options.bad_flags)
         drop = Drop(options.kernel, options.pixfrac, float(self.ratio), _range_of(image))
         places = pixel_map(meta.wcs, self.grid.wcs, image.data.shape, options.step, options.order)
@@ -198,30 +201,29 @@ class Resampler:
 
     def _drizzle(self, image: Image, weight: Any, places: Any, drop: Drop) -> None:
         """Spread the image, and its variances or errors, over the grid."""
-        own = {}
-        if self.options.errors == "variances":
-            own = {name: getattr(image, name) for name in _VARIANCES}
-            own = {name: np.sqrt(one) for name, one in own.items() if one is not None}
-        planes = [_without_sky(image), *own.values()]
-        if self.options.errors == "drizzled":
+        options = self.options
+        has_variances = options.errors == "variances"
+        planes = [_without_sky(image)]
+        if has_variances:
+            planes += [_root_of(getattr(image, name), image.data) for name in _VARIANCES]
+        elif options.errors == "drizzled":
             planes.append(image.err)
         context, bit = self._next_plane(), self._n_images % _BITS
-        if own and self._n_images:
+        if has_variances and self._n_images:
             # The mean goes on where the last image left it; the errors are those of this image.
             science, errors = np.stack(planes[:1]), np.stack(planes[1:])
             drizzle(science, weight, places, drop, self._means, self._weights, context, bit)
-            means = np.zeros((len(own), *self.grid.shape), np.float32)
-            weights = np.zeros_like(self._weights)
-            drizzle(errors, weight, places, drop, means, weights)
-            self._add_variances(dict(zip(own, means, strict=True)), weights, image)
+            means = np.zeros((len(errors), *self.grid.shape), np.float32)
+            hit = np.zeros_like(self._weights)
+            drizzle(errors, weight, places, drop, means, hit)
+            self._add_variances(means, hit, image)
             return
-        means = self._means
-        if own:
-            means = np.zeros((len(planes), *self.grid.shape), np.float32)
-        drizzle(np.stack(planes), weight, places, drop, means, self._weights, context, bit)
-        if own:
-            self._means = means[:1]
-            self._add_variances(dict(zip(own, means[1:], strict=True)), self._weights, image)
+        if has_variances:
+            self._means = np.zeros((len(planes), *self.grid.shape), np.float32)
+        drizzle(np.stack(planes), weight, places, drop, self._means, self._weights, context, bit)
+        if has_variances:
+            self._add_variances(self._means[1:], self._weights, image)
+            self._means = self._means[:1]
 
     def _next_plane(self) -> Any:
         """Return the plane of the context that the next image is noted in."""
@@ -232,47 +234,27 @@ class Resampler:
             self._context = np.concatenate([self._context, more])
         return self._context[-1]
 
-    def _add_variances(self, errors: dict[str, Any], hit: Any, image: Image) -> None:
+    def _add_variances(self, errors: Any, hit: Any, image: Image) -> None:
         """Add the variances of an image, weighted as its part in the mean."""
-        variances = {}
-        for name, error in errors.items():
-            error *= error
-            error[hit == 0] = np.nan
-            variances[name] = error
-        if self.options.weight_type == "exptime":
-            weight: Any = np.float64(_time_of(image))
-        else:
-            noise = variances["var_rnoise"]
-            weight = np.zeros(noise.shape)
-            np.divide(np.float32(1), noise, out=weight, where=noise > 0, dtype=np.float32)
-        for name, variance in variances.items():
-            counts = (variance >= 0) & np.isfinite(variance) & (weight > 0)
-            with np.errstate(over="ignore", invalid="ignore"):
-                share = np.where(counts, variance * weight * weight, np.nan)
-            before = self._sums.get(name)
-            if before is None:
-                self._sums[name] = share.astype(np.float32)
-                self._sum_weights[name] = np.where(counts, weight, 0.0).astype(np.float32)
-            else:
-                total = np.where(np.isnan(before), 0.0, before) + share
-                before[counts] = total[counts]
-                self._sum_weights[name] += np.where(counts, weight, 0.0)
+        time = _time_of(image) if self.options.weight_type == "exptime" else 0.0
+        noise = _VARIANCES.index("var_rnoise")
+        if self._sums is None:
+            self._sums = np.full((len(_VARIANCES), *self.grid.shape), np.nan, np.float32)
+            self._sum_weights = np.zeros_like(self._sums)
+        add_variances(errors, hit, time, noise, self._sums, self._sum_weights)
 
     def _finish_variances(self, mosaic: Mosaic) -> None:
         """Divide by the weights; the error is the root of the sum of the variances."""
         scaling = 1.0 / self.ratio**2
         total = np.zeros(self.grid.shape, np.float32)
         is_empty = np.ones(self.grid.shape, bool)
-        for name in _VARIANCES:
-            if name not in self._sums:
-                variance = np.full(self.grid.shape, np.nan, np.float32)
-            else:
-                weight = self._sum_weights[name]
-                with np.errstate(divide="ignore", invalid="ignore"):
-                    variance = self._sums[name] * scaling / weight / weight
-                variance = variance.astype(np.float32)
+        for plane, name in enumerate(_VARIANCES):
+            weight = self._sum_weights[plane]
+            with np.errstate(divide="ignore", invalid="ignore"):
+                variance = self._sums[plane] * scaling / weight / weight
+            variance = variance.astype(np.float32, copy=False)
             is_nan = np.isnan(variance)
-            total += np.where(is_nan, np.float32(0), variance)
+            np.add(total, variance, out=total, where=~is_nan)
             is_empty &= is_nan
             if self.options.with_variances:
                 setattr(mosaic, name, variance)
@@ -376,6 +358,13 @@ def _range_of(image: Image) -> tuple[int, int, int, int]:
     first_x, first_y = max(0, int(left + 0.5)), max(0, int(bottom + 0.5))
     last_x = max(first_x, min(n_x - 1, int(right + 0.5)))
     return first_x, last_x, first_y, max(first_y, min(n_y - 1, int(top + 0.5)))
+
+
+def _root_of(variance: Any, like: Any) -> Any:
+    if variance is None:
+        return np.full_like(like, np.nan)
+    with np.errstate(invalid="ignore"):
+        return np.sqrt(variance)
 
 
 def _without_sky(image: Image) -> Any:

@@ -21,8 +21,8 @@ pytest_plugins = ("official",)
 
 ARRAYS = ("data", "err", "wht", "con", "var_poisson", "var_rnoise", "var_flat", "dq")
 
-#: The map of the pixels is known to some 1e-9 pixels, because degrees are rounded; officially it has
-#: that noise, ours is smooth. So shares of pixels differ by 1e-8 of a pixel, and by the
+#: The map of the pixels is known to some 1e-9 pixels, because degrees are rounded; officially it
+#: has that noise, ours is smooth. So shares of pixels differ by 1e-8 of a pixel, and by the
 #: rounding of single precision that this tips over.
 MAP = 1e-7
 

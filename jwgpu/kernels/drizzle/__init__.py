@@ -77,3 +77,28 @@ def drizzle(
     implementation(__name__, *arrays).drizzle(
         planes, weight, pixel_map, drop, means, weights, context, bit
     )
+
+
+def add_variances(
+    errors: Any, hit: Any, time: float, noise: int, sums: Any, sum_weights: Any
+) -> None:
+    """Add the variances of a resampled image to those of a mean of images.
+
+    Parameters
+    ----------
+    errors : array, (planes, Y, X) float32
+        Resampled errors; used up.
+    hit : array, (Y, X) float32
+        Weight behind them, 0 where there are none.
+    time : float
+        Weight of the image in the mean; 0 for the inverse of a variance.
+    noise : int
+        Plane of that variance.
+    sums : array, (planes, Y, X) float32
+        Variances times the square of their weight, NaN where there was none so far; changed in
+        place.
+    sum_weights : array, (planes, Y, X) float32
+        Sums of the weights, changed in place.
+    """
+    arrays = (errors, hit, sums, sum_weights)
+    implementation(__name__, *arrays).add_variances(errors, hit, time, noise, sums, sum_weights)

@@ -12,6 +12,7 @@ import numpy as np
 from jwgpu.kernels.compiled import compiled, over_rows
 from jwgpu.kernels.drizzle import KERNELS
 from jwgpu.kernels.drizzle.overlap_cpu import quadrangle_areas
+from jwgpu.kernels.drizzle.variances_cpu import add_rows
 
 SQUARE, POINT, TURBO, GAUSSIAN, LANCZOS2, LANCZOS3 = range(len(KERNELS))
 STRIP = 64  # input pixels that are taken together
@@ -332,3 +333,10 @@ def drizzle(
     over_rows(find_rows, n_y, pixel_map, reach + 1.0, lowest, highest)
     shared = (planes, weight, pixel_map, kind, reach, terms, table, window, lowest, highest)
     over_rows(spread_centres, n_rows, *shared, *output)
+
+
+def add_variances(
+    errors: Any, hit: Any, time: float, noise: int, sums: Any, sum_weights: Any
+) -> None:
+    """Add variances to those of a mean; see :func:`jwgpu.kernels.drizzle.add_variances`."""
+    over_rows(add_rows, len(hit), errors, hit, float(time), noise, sums, sum_weights)
