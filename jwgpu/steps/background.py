@@ -13,7 +13,7 @@ from jwgpu.errors import InputError, NotYetError
 from jwgpu.models.fits_arrays import FitsFile
 from jwgpu.models.images import Image
 from jwgpu.steps.base import WHOLE, SkipStep, param
-from jwgpu.steps.clipped_mean import mean_of, not_outlying, sum_of
+from jwgpu.steps.clipped_mean import mean_of, not_outlying, rows_at_a_time, sum_of
 from jwgpu.steps.image_step import ImageStep
 
 log = logging.getLogger(__name__)
@@ -47,8 +47,7 @@ class Mean(NamedTuple):
 class BackgroundStep(ImageStep):
     """Subtract the mean of background exposures."""
 
-    class_alias = "background"
-    status_name = "bkg_subtract"
+    class_alias = "bkg_subtract"
     cut = WHOLE
     # For spectra without slits, and SOSS.
     reference_file_types = ("bkg", "wavelengthrange")
@@ -178,24 +177,37 @@ class BackgroundStep(ImageStep):
                 squares.append(nothing)
                 continue
             values, errors, dq = _cut(other, common, nothing)
+            # As officially, what is left out of the errors of integrations is not what is left out
+            # of their values; where nothing is left, 0 takes part in the mean.
             squared = errors * errors
-            if is_cube:
-                # As officially, what is left out of the errors is not what is left out of the
-                # values; where nothing is left, 0 takes part in the mean.
-                values = mean_of(values, self._kept(values))[0]
-                squared = mean_of(squared, self._kept(squared))[0]
-            data.append(values)
-            squares.append(squared)
+            data.append(self._mean_of_integrations(values) if is_cube else values)
+            squares.append(self._mean_of_integrations(squared) if is_cube else squared)
             flags = flags | dq
-        planes = xp.stack([xp.astype(plane, xp.float64) for plane in data])
-        kept = self._kept(planes)
-        mean, count = mean_of(planes, kept)
-        total = sum_of(xp.stack([xp.astype(plane, xp.float64) for plane in squares]), kept)
-        error = xp.sqrt(total) / xp.maximum(count, xp.ones_like(count))
-        return Mean(xp.astype(mean, xp.float32), xp.astype(error, xp.float32), flags)
+        return Mean(*self._combine(data, squares), flags)
 
-    def _kept(self, planes: Any) -> Any:
-        return not_outlying(planes, self.sigma, self.maxiters)
+    def _combine(self, data: list[Any], squares: list[Any]) -> tuple[Any, Any]:
+        """Return the mean of images, and its error from their squared errors: (y, x) float32."""
+        xp = namespace_of(data[0])
+        mean = xp.zeros_like(data[0], dtype=xp.float32)
+        error = xp.zeros_like(mean)
+        for rows in rows_at_a_time(len(data), mean.shape):
+            planes = xp.stack([xp.astype(plane[rows, :], xp.float64) for plane in data])
+            kept = not_outlying(planes, self.sigma, self.maxiters)
+            values, count = mean_of(planes, kept)
+            planes = xp.stack([xp.astype(plane[rows, :], xp.float64) for plane in squares])
+            spread = xp.sqrt(sum_of(planes, kept)) / xp.maximum(count, xp.ones_like(count))
+            mean[rows, :] = xp.astype(values, xp.float32)
+            error[rows, :] = xp.astype(spread, xp.float32)
+        return mean, error
+
+    def _mean_of_integrations(self, cube: Any) -> Any:
+        """Return the mean of the integrations of one background: (y, x) float64."""
+        xp = namespace_of(cube)
+        mean = xp.zeros_like(cube[0, ...], dtype=xp.float64)
+        for rows in rows_at_a_time(cube.shape[0], mean.shape):
+            planes = cube[:, rows, :]
+            mean[rows, :] = mean_of(planes, not_outlying(planes, self.sigma, self.maxiters))[0]
+        return mean
 
     def _save(self, mean: Mean) -> None:
         """Save the mean as a product of its own."""

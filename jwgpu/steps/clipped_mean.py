@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from jwgpu.backends import namespace_of
+
+#: Values that are looked at together.
+_STRIP = 1 << 19
 
 
 def not_outlying(planes: Any, sigma: float, maxiters: int | None) -> Any:
@@ -28,18 +32,48 @@ def not_outlying(planes: Any, sigma: float, maxiters: int | None) -> Any:
     """
     xp = namespace_of(planes)
     is_finite = xp.isfinite(planes)
-    kept, rounds = is_finite, 0
-    while True:
-        low, high = _bounds(planes, kept, sigma)
-        within = is_finite & ~(planes < low) & ~(planes > high)
-        rounds += 1
-        remaining = kept & within
-        # Where all would be left out they are, and there is no next round.
-        remaining = remaining | (kept & ~xp.any(remaining, axis=0, keepdims=True))
-        # The one value that is fetched in each round; there are few.
-        if rounds == maxiters or not bool(xp.any(remaining != kept)):
-            return within
-        kept = remaining
+    if _cannot_be_outlying(planes.shape[0], sigma):
+        return is_finite
+    n = planes.shape[0]
+    flat, finite = xp.reshape(planes, (n, -1)), xp.reshape(is_finite, (n, -1))
+    return xp.reshape(_near(flat, finite, finite, sigma, maxiters or 0), planes.shape)
+
+
+def _near(planes: Any, kept: Any, is_finite: Any, sigma: float, rounds: int) -> Any:
+    """Find the values that are near the median of those that are kept, and so on.
+
+    Parameters
+    ----------
+    planes : array, (n, pixels)
+    kept, is_finite : array, (n, pixels) bool
+    sigma : float
+    rounds : int
+        Rounds at most; 0 for no limit.
+
+    Returns
+    -------
+    array, (n, pixels) bool
+    """
+    xp = namespace_of(planes, kept)
+    low, high = _bounds(planes, kept, sigma)
+    within = is_finite & ~(planes < low) & ~(planes > high)
+    if rounds == 1:
+        return within
+    remaining = kept & within
+    # Where all would be left out they are, and there is no next round.
+    remaining = remaining | (kept & ~xp.any(remaining, axis=0, keepdims=True))
+    is_changing = xp.any(remaining != kept, axis=0)
+    # How many pixels change is read in each round; there are few rounds.
+    changing = xp.nonzero(is_changing)[0]
+    if changing.shape[0] == 0:
+        return within
+    again, left, finite = (
+        xp.take(array, changing, axis=1) for array in (planes, remaining, is_finite)
+    )
+    nearer = _near(again, left, finite, sigma, rounds - 1)
+    order = xp.cumulative_sum(xp.astype(is_changing, xp.int64)) - 1
+    order = xp.maximum(order, xp.zeros_like(order))
+    return xp.where(is_changing, xp.take(nearer, order, axis=1), within)
 
 
 def mean_of(planes: Any, kept: Any) -> tuple[Any, Any]:
@@ -74,8 +108,33 @@ def sum_of(planes: Any, kept: Any) -> Any:
     return total
 
 
+def rows_at_a_time(n_planes: int, shape: tuple[int, int]) -> Iterator[slice]:
+    """Cut images into strips that stay in a processor's cache with what is made of them.
+
+    Parameters
+    ----------
+    n_planes : int
+        Images that are looked at together.
+    shape : tuple of int
+        Of an image.
+    """
+    height = max(1, _STRIP // (n_planes * max(shape[1], 1)))
+    for start in range(0, shape[0], height):
+        yield slice(start, min(start + height, shape[0]))
+
+
+def _cannot_be_outlying(n: int, sigma: float) -> bool:
+    """Whether no value among `n` can be as far as `sigma` from the median.
+
+    With the median at 0 and the furthest value at 1, k = (n + 1) // 2 values are not above 0. So
+    the variance is k / (n (k + 1)) at least, what the others are: up to 7 values are within 3.
+    """
+    k = (n + 1) // 2
+    return sigma > 0 and n * (k + 1) / k < sigma * sigma * (1 - 1e-6)
+
+
 def _bounds(planes: Any, kept: Any, sigma: float) -> tuple[Any, Any]:
-    """Return what is `sigma` standard deviations below and above the median: (y, x) float64."""
+    """Return what is `sigma` standard deviations below and above the median: (pixels,) float64."""
     xp = namespace_of(planes, kept)
     ordered = xp.sort(xp.where(kept, planes, xp.full_like(planes, xp.inf)), axis=0)
     n_kept = xp.sum(xp.astype(kept, xp.int64), axis=0, keepdims=True)
