@@ -11,6 +11,7 @@ import hashlib
 import logging
 import os
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +73,30 @@ def compiled(nvrtc: Any, code: str, name: str, options: tuple[str, ...], capabil
     if not path.exists():
         log.debug("compiling %s for %s", name, target)
         binary = _compile(nvrtc, code, name, (*options, target), is_known)
-        unfinished = path.with_suffix(f".{os.getpid()}")
-        unfinished.write_bytes(binary)
-        os.replace(unfinished, path)  # whole or not at all: other processes may look for it
+        _keep(binary, path)
     return path
+
+
+def _keep(binary: bytes, path: Path) -> None:
+    """Write a file, whole or not at all: other processes and threads may look for it, or make it.
+
+    Raises
+    ------
+    DeviceError
+        If it cannot be written.
+    """
+    unfinished = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
+    try:
+        try:
+            unfinished.write_bytes(binary)
+            os.replace(unfinished, path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise DeviceError(
+            f"{path.parent}: compiled kernels cannot be kept there ({error.strerror or error}): "
+            "set JWGPU_CACHE_DIR to a folder with room"
+        ) from error
 
 
 def _compile(nvrtc: Any, code: str, name: str, options: tuple[str, ...], is_known: bool) -> bytes:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -32,6 +36,30 @@ def test_a_kernel_is_compiled_once(folder, monkeypatch):
     monkeypatch.setattr(compiling, "_compile", None)
     assert compiling.compiled(nvrtc, CODE, "one.cu", OPTIONS, 90) == first
     assert list(folder.iterdir()) == [first]
+
+
+def test_threads_may_compile_the_same_kernel_at_once(folder, monkeypatch):
+    both, usual = threading.Barrier(2, timeout=60), os.replace
+
+    def replace(*names):
+        both.wait()
+        usual(*names)
+
+    monkeypatch.setattr(os, "replace", replace)
+    with ThreadPoolExecutor(2) as pool:
+        made = list(pool.map(lambda k: compiling.compiled(nvrtc, CODE, "x.cu", OPTIONS, 90), "ab"))
+    assert made[0] == made[1]
+    assert list(folder.iterdir()) == made[:1]
+
+
+def test_without_room_nothing_is_left(folder, monkeypatch):
+    def replace(*names):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(DeviceError, match="No space left .*set JWGPU_CACHE_DIR"):
+        compiling.compiled(nvrtc, CODE, "one.cu", OPTIONS, 90)
+    assert not list(folder.iterdir())
 
 
 def test_what_changes_is_compiled_again():
