@@ -8,9 +8,10 @@ _HOMES = {
     "DarkPipeline": "jwgpu.pipelines.dark",
     "Detector1Pipeline": "jwgpu.pipelines.detector1",
     "GuiderPipeline": "jwgpu.pipelines.guider",
+    "Image2Pipeline": "jwgpu.pipelines.image2",
 }
 
-__all__ = ["DarkPipeline", "Detector1Pipeline", "GuiderPipeline"]
+__all__ = ["DarkPipeline", "Detector1Pipeline", "GuiderPipeline", "Image2Pipeline"]
 
 
 def __getattr__(name: str) -> Any:

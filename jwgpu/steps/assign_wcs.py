@@ -8,6 +8,7 @@ from typing import Any
 from jwgpu.errors import NotYetError
 from jwgpu.models.images import Image
 from jwgpu.references.types import DistortionReference, FilterOffsetReference
+from jwgpu.steps import provenance
 from jwgpu.steps.base import PIXELS, SkipStep, param
 from jwgpu.steps.image_step import ImageStep
 from jwgpu.wcs.fits_approximation import SipLimits, describe_for_fits
@@ -59,6 +60,25 @@ _WITHOUT_SKY = frozenset(
         "NRC_LED",
         "NRS_DARK",
     }
+)
+
+
+#: References that only spectra have; products of images say so.
+_OF_SPECTRA = (
+    "camera",
+    "chromcorr",
+    "collimator",
+    "disperser",
+    "fore",
+    "fpa",
+    "ifufore",
+    "ifupost",
+    "ifuslicer",
+    "msa",
+    "ote",
+    "regions",
+    "specwcs",
+    "wavelengthrange",
 )
 
 
@@ -120,6 +140,9 @@ class AssignWcsStep(ImageStep):
             If the header lacks the pointing.
         """
         meta = image.meta
+        missing = _OF_SPECTRA if filteroffset else ("filteroffset", *_OF_SPECTRA)
+        for reftype in missing:
+            provenance.record_reference(meta, reftype, "N/A")
         meta.wcs = imaging_wcs(image, distortion, filteroffset)
         outline = footprint(meta.wcs)
         if outline is not None:

@@ -60,6 +60,13 @@ PIPELINES: tuple[Entry, ...] = (
         official_alias="calwebb_dark",
     ),
     Entry(
+        "image2",
+        "jwgpu.pipelines.image2:Image2Pipeline",
+        "count rates of images to surface brightness: _rate -> _cal, _i2d; _rateints -> _calints",
+        is_pipeline=True,
+        official_alias="calwebb_image2",
+    ),
+    Entry(
         "guider",
         "jwgpu.pipelines.guider:GuiderPipeline",
         "exposure of the guider to count rates: _uncal -> _cal",
