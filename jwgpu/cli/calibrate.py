@@ -138,22 +138,22 @@ def calibrate(step_class: Any, request: Request) -> int:
             logs.logging_to(request.log, display.current_step, display_console),
             keeping_references() if len(files) > 1 else contextlib.nullcontext(),
         ):
-            return run_all(step_class, request, files, step.device)
+            return run_all(step, request, files)
 
 
-def run_all(step_class: Any, request: Request, files: Sequence[str], device: str = "cpu") -> int:
+def run_all(step: Any, request: Request, files: Sequence[str]) -> int:
     """Run every input, go on past those that fail, and report at the end.
 
     On a GPU the next exposure is read, and the last one written, while one is calibrated.
     """
     failures = Failures()
-    overlap = Overlap(step_class, files, device)
+    overlap = Overlap(step, files)
     try:
         with behind.writing(overlap.writer):
             for number, file in enumerate(files):
                 overlap.begin(number)
                 try:
-                    run_one(step_class, request, file)
+                    run_one(type(step), request, file)
                 except ParameterError:
                     raise
                 except (Exception, SystemExit) as error:

@@ -15,7 +15,7 @@ import numpy as np
 
 from jwgpu.backends import Device, namespace_of
 from jwgpu.backends.cpu import CPU
-from jwgpu.errors import InputError
+from jwgpu.errors import InputError, JwgpuError
 from jwgpu.models.decoding import read_to
 from jwgpu.models.fits_arrays import FitsFile
 from jwgpu.models.ramp import Ramp, StoredArray
@@ -130,19 +130,25 @@ def read_ahead(
     Thread(target=read, name="jwgpu reads ahead", daemon=True).start()
 
 
-def forget_ahead() -> None:
-    """Forget what was read ahead and not taken over: the call that wanted it has ended."""
-    _ahead.clear()
+def forget_ahead(path: str | Path | None = None) -> None:
+    """Forget what was read ahead of a file, or of all, and not taken over: nobody wants it now."""
+    if path is None:
+        _ahead.clear()
+    else:
+        _ahead.pop(os.path.abspath(path), None)
 
 
 def _taken_over(name: str, device: Device) -> dict[str, Any] | None:
-    """Return what was read ahead of a file; None if nothing, or there was no room for it."""
+    """Return what was read ahead of a file; None if nothing, or it must be read again."""
     ahead = _ahead.pop(os.path.abspath(name), None)
     if ahead is None:
         return None
     try:
         return _moved(*ahead.result(), device)
-    except device.out_of_memory:
+    except JwgpuError:
+        raise
+    except Exception as error:  # no room, or a device that the run does not use: read it here
+        log.debug("%s: what was read ahead is of no use (%s)", name, error)
         return None
 
 

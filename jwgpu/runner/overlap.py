@@ -10,7 +10,7 @@ from jwgpu.backends import likely_device
 from jwgpu.backends.cpu import CPU
 from jwgpu.kernels.compiled import threads
 from jwgpu.models import behind, reading
-from jwgpu.runner.memory import AMPLE
+from jwgpu.runner import memory
 
 
 class Overlap:
@@ -20,12 +20,10 @@ class Overlap:
 
     Parameters
     ----------
-    step_class : type
-        What calibrates them.
+    step : CalibrationStep
+        What calibrates them, with the parameters that the user gives.
     files : sequence of str
         The exposures, in their order.
-    device : str
-        Name of the device, as the user gives it.
 
     Attributes
     ----------
@@ -33,20 +31,24 @@ class Overlap:
         Who writes their products; None if each is written before the next exposure begins.
     """
 
-    def __init__(self, step_class: Any, files: Sequence[str], device: str) -> None:
+    def __init__(self, step: Any, files: Sequence[str]) -> None:
         self._files = files
-        self._reads_ramps = getattr(step_class, "reads_ramps", False)
-        self._device = likely_device(device) if len(files) > 1 else CPU
+        # With little memory on the host there may not be room for another exposure.
+        self._reads_ahead = step.reads_ramps and memory.bytes_of(step.max_memory) is None
+        self._threads = step.threads
+        self._device = likely_device(step.device) if len(files) > 1 else CPU
         self.writer = behind.Writer() if self._device.out_of_memory else None
 
     def begin(self, number: int) -> None:
         """Take note that an exposure begins, and read the next one."""
+        if number:
+            reading.forget_ahead(self._files[number - 1])  # it may have failed before it was read
         if self.writer is None:
             return
         self.writer.file = self._files[number]
         following = self._files[number + 1 : number + 2]
-        if self._reads_ramps and following and self._has_room_for(following[0]):
-            reading.read_ahead(following[0], lambda: self._device, threads())
+        if self._reads_ahead and following and self._has_room_for(following[0]):
+            reading.read_ahead(following[0], lambda: self._device, self._threads or threads())
 
     def failures(self) -> list[tuple[str, BaseException]]:
         """Wait for the products of earlier exposures; return what failed, by exposure."""
@@ -59,5 +61,5 @@ class Overlap:
     def _has_room_for(self, file: str) -> bool:
         """Tell by the size of a file whether there is ample room for it beside another one."""
         return os.path.isfile(file) and (
-            2 * AMPLE * os.path.getsize(file) < self._device.free_memory()
+            2 * memory.AMPLE * os.path.getsize(file) < self._device.free_memory()
         )

@@ -55,6 +55,7 @@ def calibrate_if_too_large(
         readable(budget.process + needed),
         budget.name,
     )
+    reading.forget_ahead(source)  # all of it, in memory
     name = step.make_output_path(basepath=exposure.meta.filename, suffix="rate")
     cut_down = 4**session.attempt
     return Blocks(exposure, budget, Path(name).parent, session.device, cut_down, session.observer)

@@ -57,7 +57,7 @@ def test_without_room_nothing_is_left(folder, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "replace", replace)
-    with pytest.raises(DeviceError, match="No space left .*set JWGPU_CACHE_DIR"):
+    with pytest.raises(DeviceError, match=r"No space left .*set JWGPU_CACHE_DIR"):
         compiling.compiled(nvrtc, CODE, "one.cu", OPTIONS, 90)
     assert not list(folder.iterdir())
 

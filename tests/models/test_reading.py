@@ -145,6 +145,15 @@ def test_what_was_read_ahead_is_taken_over(file):
     assert file.read_bytes() == before
 
 
+def test_what_could_not_be_read_ahead_is_read_again(file):
+    def open_device():
+        raise MemoryError("a device without room")
+
+    reading.read_ahead(file, open_device)
+    ramp = reading.read_ramp(file)
+    np.testing.assert_array_equal(ramp.data, datamodels.RampModel(str(file)).data)
+
+
 def test_an_error_in_reading_ahead_is_that_of_reading(tmp_path):
     path = tmp_path / "jw_uncal.fits"
     path.write_bytes(b"no FITS file")

@@ -10,7 +10,11 @@ import pytest
 from test_cuda import assert_same_folders
 
 from jwgpu.cli import main
+from jwgpu.errors import InputError
+from jwgpu.kernels.compiled import set_threads
 from jwgpu.models import behind, reading, writing
+from jwgpu.pipelines import DarkPipeline
+from jwgpu.pipelines.ramps import RampPipeline
 from jwgpu.runner import memory
 from jwgpu.simulate import make_dataset
 
@@ -84,9 +88,61 @@ def test_without_ample_room_nothing_is_read_ahead(
     cuda, exposures, tmp_path, threads_of, monkeypatch
 ):
     monkeypatch.setattr(memory, "AMPLE", 1 << 40)
-    monkeypatch.setattr("jwgpu.runner.overlap.AMPLE", 1 << 40)
     assert run(exposures, tmp_path, "--device=cuda") == 0
     assert [who for _, who in threads_of["read"]].count("other") == 1
+
+
+def test_what_was_read_ahead_goes_with_its_exposure(cuda, exposures, tmp_path, monkeypatch):
+    kept: list[list[str]] = []
+
+    def process(pipeline: Any, source: Any) -> Any:
+        kept.append(sorted(Path(name).name for name in reading._ahead))
+        raise InputError("fails before it is read")
+
+    monkeypatch.setattr(RampPipeline, "process", process)
+    assert run(exposures, tmp_path, "--device=cuda") == 1
+    names = [path.name for path in exposures]
+    assert kept == [names[:2], names[1:], names[2:]]
+
+
+def test_with_a_limit_of_memory_nothing_is_read_ahead(
+    cuda, exposures, tmp_path, threads_of, monkeypatch
+):
+    monkeypatch.setattr(memory, "PROCESS", 0)
+    assert run(exposures, tmp_path, "--device=cuda", "--max-memory=1MB") == 0
+    assert [who for _, who in threads_of["read"]].count("other") == 0
+
+
+def test_blocks_do_without_what_was_read_ahead(cuda, exposures, tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    monkeypatch.setattr(memory, "PROCESS", 0)
+    pipeline = DarkPipeline(
+        device="cuda",
+        references=str(exposures[0].parent / "references"),
+        output_dir=str(tmp_path),
+        max_memory="250KB",
+    )
+    reading.read_ahead(exposures[0])
+    pipeline.run(str(exposures[0]))
+    assert "calibrating in blocks" in caplog.text
+    assert "too little" not in caplog.text
+    assert not reading._ahead
+
+
+def test_the_next_is_read_with_the_threads_that_are_asked_for(
+    cuda, exposures, tmp_path, monkeypatch
+):
+    asked: list[int] = []
+    usual = reading.read_ahead
+
+    def read_ahead(path: Path, device: Any, threads: int = 1) -> None:
+        asked.append(threads)
+        usual(path, device, threads)
+
+    monkeypatch.setattr(reading, "read_ahead", read_ahead)
+    set_threads(0)
+    assert run(exposures, tmp_path, "--device=cuda", "--threads=3") == 0
+    assert asked == [1, 3, 3]
 
 
 def test_a_product_that_cannot_be_written_is_told_by_its_exposure(
