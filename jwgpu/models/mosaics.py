@@ -63,27 +63,3 @@ def model_of_mosaic(mosaic: Mosaic) -> Any:
         if value is not None:
             setattr(mosaic.model, attribute, value)
     return mosaic.model
-
-
-def group_of(meta: Any, number: int) -> str:
-    """Return what all detectors of one exposure have in common.
-
-    Parameters
-    ----------
-    meta : ObjectNode
-        Metadata tree of an image.
-    number : int
-        Of the image, from 0, for one that lacks the keywords.
-    """
-    given = getattr(meta, "group_id", None)
-    if given:
-        return str(given)
-    of = dict(meta.observation.items()) if meta.hasattr("observation") else {}
-    names = (
-        ("program_number", "observation_number", "visit_number"),
-        ("visit_group", "sequence_id", "activity_id"),
-        ("exposure_number",),
-    )
-    if any(name not in of for part in names for name in part):
-        return f"exposure{number + 1:04d}"
-    return "jw" + "_".join("".join(str(of[name]) for name in part) for part in names)

@@ -6,10 +6,12 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from jwgpu.associations import is_association
-from jwgpu.errors import NotYetError, ParameterError
+from jwgpu.associations import is_association, open_library, read_association
+from jwgpu.errors import InputError, NotYetError, ParameterError
 from jwgpu.models.images import Image, mark_invalid
+from jwgpu.models.library import Library
 from jwgpu.models.mosaics import Mosaic, model_of_mosaic
+from jwgpu.models.reading_images import image_of
 from jwgpu.steps.base import param
 from jwgpu.steps.image_step import ImageStep
 from jwgpu.steps.resampler import Options, Resampler
@@ -19,9 +21,9 @@ log = logging.getLogger(__name__)
 
 
 class ResampleStep(ImageStep):
-    """Put an image on an undistorted grid of pixels by drizzling.
+    """Put images on an undistorted grid of pixels by drizzling.
 
-    The grid is a tangent projection around the image, as its detector is turned. Each pixel
+    The grid is a tangent projection around them, as the first one's detector is turned. Each pixel
     is spread over those that it falls on; the result is their mean, weighted by how much
     of each was caught.
 
@@ -74,14 +76,67 @@ class ResampleStep(ImageStep):
                     "or run this step with the official package"
                 )
 
-    def open(self, source: Any) -> Any:
-        """Open a file, or wrap an official data model, as an `Image`."""
+    def process(self, source: Any) -> Any:
+        """Run this step on an image, or on several; stpipe calls this.
+
+        Parameters
+        ----------
+        source : str, Path, ImageModel, Library, or sequence of ImageModel
+            A file, an association, or what was opened already.
+
+        Returns
+        -------
+        ImageModel
+        """
+        if isinstance(source, str):
+            source = self.make_input_path(source)
         if isinstance(source, (str, Path)) and is_association(source):
+            association = read_association(source)
+            kinds = sorted({member.kind for member in association.members})
+            source = open_library(association, kinds, in_memory=self.in_memory)
+        elif isinstance(source, (list, tuple)):
+            source = Library([image_of(model.copy()) for model in source])
+        if isinstance(source, Library):
+            return self.close(self.combine(source))
+        return super().process(source)
+
+    def combine(self, images: Library) -> Mosaic:
+        """Resample several images to one.
+
+        Parameters
+        ----------
+        images : Library
+            Calibrated, with their geometry. What is NaN is flagged, and the other way round.
+
+        Raises
+        ------
+        InputError
+            If there are none, or one lacks its geometry.
+        NotYetError
+            If their keywords shall be combined.
+        """
+        if not len(images):
+            raise InputError("there are no images to resample")
+        if self.blendheaders:
             raise NotYetError(
-                f"{source}: resample takes one image so far: run it on an association with the "
-                "official package"
+                "resample does not combine the keywords of several images yet: set blendheaders "
+                "to false for those of the first, or use the official package"
             )
-        return super().open(source)
+        metas = list(images.map(_meta_of, modify=False))
+        with images:
+            first = images.borrow(0)
+            self.applies_to(first)
+            grid = self.grid_for(metas, first.data.shape[-2:])
+            images.shelve(first, 0, modify=False)
+        resampler = Resampler(grid, self.options())
+
+        def add(image: Image, _: int) -> None:
+            mark_invalid(image)
+            resampler.add(image)
+
+        for _ in images.map(add):
+            pass
+        return resampler.finish()
 
     def as_model(self, exposure: Image | Mosaic) -> Any:
         """Return the image as the official data model that it came from, or a mosaic as its own."""
@@ -114,12 +169,13 @@ class ResampleStep(ImageStep):
             If the parameters describe no grid.
         """
         mark_invalid(image)
-        resampler = Resampler(self.grid_for([image]), self.options())
+        grid = self.grid_for([image.meta], image.data.shape[-2:])
+        resampler = Resampler(grid, self.options())
         resampler.add(image)
         return resampler.finish()
 
-    def grid_for(self, images: list[Image]) -> OutputGrid:
-        """Return the grid that the parameters ask for."""
+    def grid_for(self, metas: list[Any], shape: tuple[int, int]) -> OutputGrid:
+        """Return the grid that the parameters ask for; `shape` is that of the first image."""
         if self.output_shape is not None and min(self.output_shape) < 1:
             raise ParameterError(f"output_shape={self.output_shape}: it must be 1 or larger")
         if self.output_wcs:
@@ -132,7 +188,7 @@ class ResampleStep(ImageStep):
             self.crval,
             self.output_shape,
         )
-        return grid_around([image.meta for image in images], images[0].data.shape[-2:], wanted)
+        return grid_around(metas, shape, wanted)
 
     def options(self) -> Options:
         """Return how to resample."""
@@ -149,3 +205,7 @@ class ResampleStep(ImageStep):
             step=self.pixmap_stepsize,
             order=self.pixmap_order,
         )
+
+
+def _meta_of(image: Image, _: int) -> Any:
+    return image.meta

@@ -14,7 +14,8 @@ from jwgpu.errors import InputError, ParameterError
 from jwgpu.kernels.drizzle import Drop, add_variances, drizzle
 from jwgpu.models.flags import DO_NOT_USE, NON_SCIENCE
 from jwgpu.models.images import Image
-from jwgpu.models.mosaics import Mosaic, group_of, new_model
+from jwgpu.models.library import group_of
+from jwgpu.models.mosaics import Mosaic, new_model
 from jwgpu.wcs.outlines import mean_pixel_area, united
 from jwgpu.wcs.output import OutputGrid
 from jwgpu.wcs.pixel_map import pixel_map
@@ -91,7 +92,8 @@ class _Times:
     measurement: float | None = 0
 
     def add(self, meta: Any) -> None:
-        group = group_of(meta, len(self.groups))
+        group = getattr(meta, "group_id", None) or group_of(meta.observation.instance)
+        group = group or f"exposure{len(self.groups) + 1:04d}"
         if group in self.groups:
             return
         self.groups.append(group)

@@ -1,12 +1,15 @@
-"""resample of one image: parity with the official step, flux, files, bad input."""
+"""resample of one image and of several: parity with the official step, flux, files, bad input."""
 
 from __future__ import annotations
 
+import json
 import warnings
 
 import asdf
+import gwcs
 import numpy as np
 import pytest
+from astropy.modeling.models import Shift
 from image_exposures import CAMERAS, calibrated
 from offline import official_step
 from products import assert_same_product
@@ -14,6 +17,7 @@ from products import assert_same_product
 from jwgpu.errors import InputError, NotYetError, ParameterError
 from jwgpu.kernels import compiled
 from jwgpu.steps.resample import ResampleStep
+from jwgpu.wcs.imaging import footprint
 from jwgpu.wcs.outlines import mean_pixel_area
 from jwgpu.wcs.output import grid_around
 
@@ -234,6 +238,81 @@ def test_product(official, tmp_path):
     assert_same_product(
         tmp_path / "ours" / "jw_resamplestep.fits", tmp_path / "theirs" / "jw_resamplestep.fits"
     )
+
+
+def moved(wcs, x, y):
+    """Return a geometry that looks as many pixels away."""
+    frames = [(step.frame, step.transform) for step in wcs.pipeline]
+    frame, transform = frames[0]
+    frames[0] = frame, Shift(x) & Shift(y) | transform
+    result = gwcs.WCS(frames)
+    result.bounding_box = ((-0.5, 159.5), (-0.5, 159.5))
+    return result
+
+
+def dithered(number=3):
+    """Images of one field, moved from one to the next, two of each exposure."""
+    models = []
+    for i in range(number):
+        model = calibrated(*CAMERAS[0]).copy()
+        model.meta.filename = f"jw0_{i}_cal.fits"
+        model.meta.observation.exposure_number = f"{i // 2 + 1:05d}"
+        model.meta.exposure.start_time += i
+        model.meta.exposure.end_time += i
+        rng = np.random.default_rng(i)
+        model.data = model.data + rng.normal(0, 0.1, model.data.shape).astype(np.float32)
+        model.var_rnoise = model.var_rnoise * np.float32(1 + 0.3 * i)
+        model.dq[10 * i : 10 * i + 8, 30:60] |= 1
+        model.meta.wcs = moved(model.meta.wcs, 4.3 * i, -2.6 * i)
+        model.meta.wcsinfo.s_region = footprint(model.meta.wcs)
+        models.append(model)
+    return models
+
+
+@pytest.mark.parametrize("options", [{}, {"weight_type": "exptime", "pixfrac": 0.8}], ids=str)
+def test_several_images(official, options):
+    models = dithered()
+    ours, theirs = both(models, blendheaders=False, **options, **SPLINES)
+    for name, our, their in pairs(ours, theirs):
+        np.testing.assert_array_equal(our[INNER], their[INNER], err_msg=name)
+    assert_same_keywords(ours, theirs)
+    assert ours.meta.resample.pointings == 2
+    assert set(np.unique(ours.con)) == set(range(8))
+
+
+def test_association(official, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    members = []
+    for model in dithered(2):
+        model.save(model.meta.filename)
+        members.append({"expname": model.meta.filename, "exptype": "science"})
+    content = {"asn_type": "image3", "asn_rule": "DMS_Level3_Base", "asn_pool": "a_pool"}
+    content |= {"asn_id": "a3001", "target": "none", "program": "99999"}
+    content |= {"products": [{"name": "mosaic", "members": members}]}
+    path = tmp_path / "both_asn.json"
+    path.write_text(json.dumps(content))
+    found = []
+    for in_memory in (True, False):
+        parameters = {"blendheaders": False, "in_memory": in_memory, **SPLINES}
+        ours, theirs = both(str(path), **parameters)
+        for name, our, their in pairs(ours, theirs):
+            np.testing.assert_array_equal(our[INNER], their[INNER], err_msg=name)
+        assert_same_keywords(ours, theirs)
+        found.append(ours)
+    np.testing.assert_array_equal(found[0].data, found[1].data)
+
+
+def test_more_images_than_bits(official):
+    models = dithered(1) * 34
+    ours, theirs = both(models, blendheaders=False, kernel="point", **SPLINES)
+    assert ours.con.shape[0] == 2
+    np.testing.assert_array_equal(ours.con, theirs.con)
+    np.testing.assert_array_equal(ours.data, theirs.data)
+
+
+def test_combined_keywords_are_not_there_yet():
+    with pytest.raises(NotYetError, match="set blendheaders to false"):
+        ResampleStep().run(dithered(2))
 
 
 @pytest.mark.parametrize(
