@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from jwgpu.errors import NoScienceDataError
-from jwgpu.models import behind, reading, writing
+from jwgpu.models import behind, guider, reading, writing
 from jwgpu.models.ramp import Ramp
 from jwgpu.models.rates import Rates
 from jwgpu.models.stripes import striped_readout
@@ -44,15 +44,6 @@ _LAST = ["charge_migration", "jump", "picture_frame", "clean_flicker_noise", "pe
 NEAR_INFRARED = [*ramps.NEAR_INFRARED, "dark_current", *_LAST]
 MID_INFRARED = [*ramps.MID_INFRARED, "dark_current", "refpix", *_LAST]
 _RATES = ["ramp_fit", "gain_scale"]
-
-_GUIDER_TYPES = (
-    "FGS_ACQ1",
-    "FGS_ACQ2",
-    "FGS_FINEGUIDE",
-    "FGS_ID-IMAGE",
-    "FGS_ID-STACK",
-    "FGS_TRACK",
-)
 
 
 class Detector1Pipeline(RampPipeline):
@@ -156,7 +147,7 @@ def check_exposure(meta: Any, name: str) -> None:
     InputError
         If it was read in stripes, and its keywords do not say how.
     """
-    if meta.exposure.type in _GUIDER_TYPES:
+    if guider.is_guider(meta):
         raise NoScienceDataError(
             f"{name}: detector1 does not take guider exposures ({meta.exposure.type}); "
             "calibrate them with jwgpu guider"

@@ -87,7 +87,8 @@ class RampPipeline(CalibrationPipeline):
             return self.session.where_there_is_room(
                 lambda: self._calibrate_once(
                     *(opened.pop() if opened else self._opened(source)), order
-                )
+                ),
+                in_blocks=isinstance(source, (str, Path)),
             )
         finally:
             observer.finish_exposure(name)

@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 #: Share of the free memory of a device that is planned with: kernels need some for themselves.
 _SHARE = 0.8
 
-#: How often an exposure is tried again in smaller blocks.
-_ATTEMPTS = 2
+#: How often an exposure is tried again on the device: in smaller blocks, or when all else is gone.
+_IN_BLOCKS, _IN_ONE_PIECE = 2, 1
 
 #: Decoded references that the runs of one call share; None outside of `keeping_references`.
 _shared_cache: ContextVar[Any] = ContextVar("shared_cache", default=None)
@@ -101,16 +101,19 @@ class Session:
             and memory.AMPLE * os.path.getsize(source) < budget.room
         )
 
-    def where_there_is_room(self, attempt: Callable[[], Any]) -> Any:
+    def where_there_is_room(self, attempt: Callable[[], Any], *, in_blocks: bool = False) -> Any:
         """Return what an attempt returns, made again where the device has too little memory.
 
-        Again in smaller blocks, as long as they help, and then on the CPU.
+        Again without what was kept there, in smaller blocks if it can be, and then on the CPU.
 
         Parameters
         ----------
         attempt : callable
             Calibrates an exposure from its beginning.
+        in_blocks : bool
+            Whether an attempt after the first one makes smaller blocks.
         """
+        attempts = _IN_BLOCKS if in_blocks else _IN_ONE_PIECE
         first = self.device
         failures: tuple[type[BaseException], ...] = (
             *first.out_of_memory,
@@ -125,10 +128,11 @@ class Session:
                     if self.device is not first or not first.out_of_memory:
                         raise
                     reason = " ".join(str(why).split())
-                    is_over = isinstance(why, JwgpuError) or self.attempt == _ATTEMPTS
+                    is_over = isinstance(why, JwgpuError) or self.attempt == attempts
                 # The error is gone, and with it the arrays that its traceback held.
                 self._make_room()
-                what = "calibrating on the cpu" if is_over else "trying again in smaller blocks"
+                again = "trying again in smaller blocks" if in_blocks else "trying again"
+                what = "calibrating on the cpu" if is_over else again
                 log.warning("%s has too little memory (%s): %s", first.name, reason[:200], what)
                 self.attempt += 1
                 if is_over:

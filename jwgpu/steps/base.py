@@ -244,7 +244,11 @@ class CalibrationStep(Divisible, stpipe.Step):
         """
         if self.parent is not None:  # which tries again as a whole
             return self._attempt(source)
-        return self.session.where_there_is_room(lambda: self._attempt(source))
+        can_be_cut = type(self).in_blocks is not CalibrationStep.in_blocks
+        return self.session.where_there_is_room(
+            lambda: self._attempt(source),
+            in_blocks=can_be_cut and isinstance(source, (str, Path)),
+        )
 
     def _attempt(self, source: Any) -> Any:
         source = self._own(source)

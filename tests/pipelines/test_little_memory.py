@@ -124,7 +124,7 @@ def test_out_of_memory_makes_smaller_blocks_and_then_takes_the_cpu(
 
 
 def test_a_model_is_calibrated_by_the_cpu_where_it_does_not_fit(
-    cuda, exposure, monkeypatch, tmp_path
+    cuda, exposure, monkeypatch, tmp_path, caplog
 ):
     from stdatamodels.jwst import datamodels
 
@@ -135,11 +135,14 @@ def test_a_model_is_calibrated_by_the_cpu_where_it_does_not_fit(
     with datamodels.open(exposure) as model:
         samples = model.data.copy()
         want = Detector1Pipeline.call(model, device="cpu", **options)
-        Full(monkeypatch, cuda, 0)
+        full = Full(monkeypatch, cuda, 0)
         found = Detector1Pipeline.call(model, device="cuda", **options)
         np.testing.assert_array_equal(model.data, samples)
     np.testing.assert_array_equal(found.data, want.data)
     assert found.meta.cal_step.linearity == "COMPLETE"
+    # A model is in memory already: it is never cut.
+    assert full.refused == 2
+    assert "smaller blocks" not in caplog.text
 
 
 def test_a_step_by_itself_goes_on_as_well(cuda, exposure, tmp_path, monkeypatch, capsys):
