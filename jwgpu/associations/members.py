@@ -193,7 +193,7 @@ def _member(path: Path, entry: dict[str, Any]) -> Member:
     name = entry["expname"]
     if not name:
         raise InputError(f"{path}: a member has no name: give it its expname")
-    if not os.path.isabs(name) and ".." in Path(os.path.normpath(name)).parts[:1]:
+    if Path(os.path.normpath(name)).parts[:1] == ("..",):
         raise InputError(
             f"{path}: its member {name} lies outside its folder: put it beside the association, "
             "or give its absolute path"

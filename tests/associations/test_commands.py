@@ -1,6 +1,7 @@
 """The commands on associations write what the official ones write."""
 
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -188,6 +189,10 @@ def test_gathering_replaces_what_is_older_only(capsys):
     Path("there/x.fits").write_text("own")
     assert main(words) == 0
     assert Path("there/x.fits").read_text() == "own"
+    os.utime("source/sub/x.fits")  # of the same size, but newer
+    os.utime("there/x.fits", (0, 0))
+    assert main(words) == 0
+    assert Path("there/x.fits").read_text() == "new"
     Path("source/sub/x.fits").write_text("longer")
     assert main(words) == 0
     assert Path("there/x.fits").read_text() == "longer"

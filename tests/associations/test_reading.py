@@ -93,29 +93,37 @@ def test_the_schema_takes_what_the_official_one_takes(tmp_path, content):
 
 
 @pytest.mark.parametrize(
-    ("name", "text"),
+    ("name", "message", "text"),
     [
-        ("jw_asn.yaml", "products: [{members: [{expname: a_rate.fits, exptype: science}]}]"),
+        (
+            "jw_asn.yaml",
+            "YAML is deprecated",
+            "products: [{members: [{expname: a_rate.fits, exptype: science}]}]",
+        ),
         (
             "jw_asn.json",
+            "was read as YAML",
             '{"products": [{"members": [{"expname": "a_rate.fits", "exptype": "science"},]}]}',
         ),
         (
             "jw_asn.txt",
+            "should be JSON",
             '{"products": [{"members": [{"expname": "a_rate.fits", "exptype": "science"}]}]}',
         ),
     ],
 )
-def test_other_than_json_is_read_but_deprecated_as_officially(tmp_path, caplog, name, text):
+def test_other_than_json_is_read_but_deprecated_as_officially(
+    tmp_path, caplog, name, message, text
+):
     from jwst.associations import load_asn
 
     path = written(tmp_path, text, name)
     with path.open() as file, pytest.warns(DeprecationWarning):
         theirs = load_asn(file)
-    with pytest.warns(DeprecationWarning, match=name):
+    with pytest.warns(DeprecationWarning, match=f"{name}: .*{message}"):
         ours = read_association(path)
     assert ours.content["products"] == theirs["products"]
-    assert name in caplog.text
+    assert message in caplog.text
 
 
 @pytest.mark.parametrize(
