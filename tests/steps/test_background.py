@@ -278,3 +278,16 @@ def test_gives_the_same_on_arrays_that_are_not_numpy(shape, monkeypatch):
     for ours, there in zip(here, averaged(on_device), strict=True):
         fetched = np.asarray(there.to_device(strict.Device("CPU_DEVICE")))
         np.testing.assert_array_equal(ours, fetched)
+
+
+@pytest.mark.parametrize("shape", [(9, 12), (6, 9, 12)], ids=["image", "integrations"])
+def test_a_gpu_gives_the_same(cuda, tmp_path, shape):
+    names = saved(tmp_path, [rates(seed, shape) for seed in range(1, 9)])
+    results = []
+    for device in ("cpu", "cuda"):
+        step = BackgroundStep(device=device)
+        step.bkg_list, step.sigma = names, 1.2
+        results.append(step.run(rates(0, shape)))
+        assert step.session.device.name.startswith(device)
+    assert_same(*results)
+    assert isinstance(results[1].data, np.ndarray)
