@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -112,23 +113,16 @@ class ResampleStep(ImageStep):
         ------
         InputError
             If there are none, or one lacks its geometry.
-        NotYetError
-            If their keywords shall be combined.
         """
         if not len(images):
             raise InputError("there are no images to resample")
-        if self.blendheaders:
-            raise NotYetError(
-                "resample does not combine the keywords of several images yet: set blendheaders "
-                "to false for those of the first, or use the official package"
-            )
         metas = list(images.map(_meta_of, modify=False))
         with images:
             first = images.borrow(0)
             self.applies_to(first)
             grid = self.grid_for(metas, first.data.shape[-2:])
             images.shelve(first, 0, modify=False)
-        resampler = Resampler(grid, self.options())
+        resampler = Resampler(grid, replace(self.options(), blend=self.blendheaders))
 
         def add(image: Image, _: int) -> None:
             mark_invalid(image)

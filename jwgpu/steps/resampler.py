@@ -12,6 +12,7 @@ import numpy as np
 
 from jwgpu.errors import InputError, ParameterError
 from jwgpu.kernels.drizzle import Drop, add_variances, drizzle
+from jwgpu.models.blending import Blender
 from jwgpu.models.flags import DO_NOT_USE, NON_SCIENCE
 from jwgpu.models.images import Image
 from jwgpu.models.library import group_of
@@ -51,6 +52,8 @@ class Options:
         data are; None for no errors.
     with_context, with_variances : bool
         Whether the mosaic gets them.
+    blend : bool
+        Combine the keywords of the images; else they are those of the first.
     step, order
         See `jwgpu.wcs.pixel_map.pixel_map`.
     """
@@ -63,6 +66,7 @@ class Options:
     errors: Literal["variances", "drizzled"] | None = "variances"
     with_context: bool = True
     with_variances: bool = True
+    blend: bool = False
     step: float = 1.0
     order: int = 1
 
@@ -143,6 +147,7 @@ class Resampler:
         self._model: Any = None
         self._s_regions: list[str] = []
         self._times = _Times()
+        self._blender = Blender()
         n_means = 2 if options.errors == "drizzled" else 1
         self._means = np.zeros((n_means, *grid.shape), np.float32)
         self._weights = np.zeros(grid.shape, np.float32)
@@ -183,6 +188,8 @@ class Resampler:
         places = pixel_map(meta.wcs, self.grid.wcs, image.data.shape, options.step, options.order)
         self._drizzle(image, weight, places, drop)
         self._n_images += 1
+        if options.blend:
+            self._blender.add(image.model)
         self._s_regions.append(meta.wcsinfo.s_region)
         self._times.add(meta)
 
@@ -266,6 +273,8 @@ class Resampler:
     def _describe(self, mosaic: Mosaic) -> None:
         """Write the keywords of a mosaic."""
         meta, options, grid = mosaic.meta, self.options, self.grid
+        if options.blend:
+            self._blender.finish(mosaic.model)
         meta.filename = None  # that of the image; the product gets its own when it is saved
         meta.wcs = grid.wcs
         area = grid.pixel_scale**2

@@ -9,10 +9,12 @@ import asdf
 import gwcs
 import numpy as np
 import pytest
+from astropy.io import fits
 from astropy.modeling.models import Shift
 from image_exposures import CAMERAS, calibrated
 from offline import official_step
 from products import assert_same_product
+from stdatamodels.jwst import datamodels
 
 from jwgpu.errors import InputError, NotYetError, ParameterError
 from jwgpu.kernels import compiled
@@ -310,9 +312,29 @@ def test_more_images_than_bits(official):
     np.testing.assert_array_equal(ours.data, theirs.data)
 
 
-def test_combined_keywords_are_not_there_yet():
-    with pytest.raises(NotYetError, match="set blendheaders to false"):
-        ResampleStep().run(dithered(2))
+@pytest.mark.parametrize("place", ["memory", "files"])
+def test_combined_keywords(official, tmp_path, place):
+    models = dithered()
+    models[1].meta.target.proposer_name = "another"
+    models[2].meta.instrument.pupil_imaging_lens = None
+    models[0].meta.exposure.prime_parallel = None
+    if place == "files":
+        for model in models:
+            model.save(str(tmp_path / model.meta.filename))
+        models = [datamodels.open(str(tmp_path / model.meta.filename)) for model in models]
+    ours, theirs = both(models, kernel="point", **SPLINES)
+    assert_same_keywords(ours, theirs)
+    assert ours.meta.target.proposer_name == theirs.meta.target.proposer_name
+    assert ours.hdrtab.dtype == theirs.hdrtab.dtype
+    for name in theirs.hdrtab.dtype.names:
+        np.testing.assert_array_equal(ours.hdrtab[name], theirs.hdrtab[name], err_msg=name)
+    for model, folder in ((ours, "ours"), (theirs, "theirs")):
+        (tmp_path / folder).mkdir()
+        model.save(str(tmp_path / folder / "mosaic_i2d.fits"))
+    names = [folder / "mosaic_i2d.fits" for folder in (tmp_path / "ours", tmp_path / "theirs")]
+    with fits.open(names[0]) as our_file, fits.open(names[1]) as their_file:
+        assert [hdu.name for hdu in our_file] == [hdu.name for hdu in their_file]
+        assert our_file["HDRTAB"].columns.formats == their_file["HDRTAB"].columns.formats
 
 
 @pytest.mark.parametrize(
