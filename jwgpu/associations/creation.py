@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jwgpu
-from jwgpu.errors import ParameterError
+from jwgpu.errors import ParameterError, ProductError
 
 #: Rules whose associations hold one product a file.
 LEVEL2_RULES = (
@@ -154,6 +155,8 @@ def write_association(content: dict[str, Any], path: str | Path, form: str = "js
     ------
     ParameterError
         If there is no such form.
+    ProductError
+        If the file cannot be written.
     """
     if form == "json":
         text = json.dumps(content, indent=4)
@@ -168,8 +171,12 @@ def write_association(content: dict[str, Any], path: str | Path, form: str = "js
     try:
         partial.write_text(text)
         os.replace(partial, path)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise ProductError(f"{path}: cannot be written ({reason}): choose another place") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it is not there, or its folder is not
+            partial.unlink()
 
 
 def _product(name: str, members: Sequence[str]) -> dict[str, Any]:

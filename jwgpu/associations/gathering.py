@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -13,7 +14,7 @@ from typing import Any
 import jwgpu
 from jwgpu.associations.creation import write_association
 from jwgpu.associations.reading import read_content
-from jwgpu.errors import InputError
+from jwgpu.errors import InputError, ProductError
 
 #: What the official package begins an association with; what the file says comes over it.
 _DEFAULTS = {"asn_type": "None", "asn_rule": "Association", "version_id": None}
@@ -53,7 +54,9 @@ def gather(
     Raises
     ------
     InputError
-        If nothing is to be copied, two members have one name, or a copy fails.
+        If nothing is to be copied, two members have one name, or a member is missing.
+    ProductError
+        If a copy fails.
     """
     path, folder = Path(path), Path(folder)
     source = path.parent if source is None else Path(source)
@@ -61,7 +64,10 @@ def gather(
     products = _chosen(content["products"], kinds, excluded)
     if not products:
         raise InputError(f"{path}: has no members of the kinds that are asked for")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _failed(folder, "cannot be made", error) from error
     copied: dict[str, Path] = {}
     for product in products:
         for member in product["members"]:
@@ -99,11 +105,7 @@ def _copy(file: Path, copy: Path, command: str | None) -> None:
     if not file.is_file():
         raise InputError(f"{file}: there is no such file: check the association, or --source")
     if command is not None:
-        words = [*shlex.split(command), str(file), str(copy)]
-        result = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        if result.returncode:
-            said = result.stdout.decode(errors="replace").strip().splitlines()
-            raise InputError(f"{file}: {words[0]} failed: {said[-1] if said else 'no message'}")
+        _run([*shlex.split(command), str(file), str(copy)], file)
         return
     if copy.exists() and not _is_newer(file, copy):
         return
@@ -112,8 +114,26 @@ def _copy(file: Path, copy: Path, command: str | None) -> None:
         shutil.copyfile(file, partial)
         shutil.copystat(file, partial)
         os.replace(partial, copy)
+    except OSError as error:
+        raise _failed(copy, "cannot be copied there", error) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it is not there, or its folder is not
+            partial.unlink()
+
+
+def _run(words: list[str], file: Path) -> None:
+    """Run the command that copies a file."""
+    try:
+        result = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    except OSError as error:
+        raise _failed(file, f"{words[0]} cannot be run", error) from error
+    if result.returncode:
+        said = result.stdout.decode(errors="replace").strip().splitlines()
+        raise ProductError(f"{file}: {words[0]} failed: {said[-1] if said else 'no message'}")
+
+
+def _failed(path: Path, what: str, error: OSError) -> ProductError:
+    return ProductError(f"{path}: {what}: {(error.strerror or str(error)).lower()}")
 
 
 def _is_newer(file: Path, copy: Path) -> bool:

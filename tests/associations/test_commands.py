@@ -209,6 +209,21 @@ def test_gathering_replaces_what_is_older_only(capsys):
     assert "named x.fits" in refused(capsys, *words, "--source", "moved")
 
 
+def test_what_cannot_be_written_is_one_line(capsys):
+    made = refused(capsys, "asn_from_list", "-o", "no/a.json", "--product-name", "p", *NAMES)
+    assert "no/a.json: cannot be written (no such file or directory): choose" in made
+    Path("x.fits").touch()
+    assert main(["asn_from_list", "-o", "a.json", "--product-name", "p", "x.fits"]) == 0
+    Path("taken").touch()
+    assert "taken: cannot be made: file exists" in refused(capsys, "asn_gather", "a.json", "taken")
+    words = ["asn_gather", "a.json", "there"]
+    assert "x.fits: nothing cannot be run: no such" in refused(capsys, *words, "--cmd", "nothing")
+    Path("there/x.fits/in the way").mkdir(parents=True)
+    os.utime("there/x.fits", (0, 0))
+    assert "there/x.fits: cannot be copied there: is a dir" in refused(capsys, *words)
+    assert os.listdir("there") == ["x.fits"]
+
+
 def write_headers() -> list[str]:
     targets = ["M-31", "x y", "M-31"]
     for index, target in enumerate(targets):

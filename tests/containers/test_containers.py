@@ -87,6 +87,14 @@ def test_image_is_as_promised(recipe):
     assert re.search(rf"pip install --no-cache-dir {re.escape(extra)}$", text, re.MULTILINE)
 
 
+@pytest.mark.parametrize("recipe", DOCKERFILES, ids=lambda path: path.name)
+def test_all_caches_are_where_everybody_may_write(recipe):
+    wanted = ["NUMBA_CACHE_DIR", "MPLCONFIGDIR"]
+    if "cuda" in recipe.name:
+        wanted += ["CUPY_CACHE_DIR", "JWGPU_CACHE_DIR"]
+    assert [name for name in wanted if f" {name}=/cache/" not in recipe.read_text()] == []
+
+
 def build_steps(recipe: Path) -> tuple[list[list[str]], list[str]]:
     """The words of COPY, and the commands of RUN, of the first stage."""
     stage = re.split(r"^FROM ", recipe.read_text(), flags=re.MULTILINE)[1]
