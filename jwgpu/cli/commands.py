@@ -149,6 +149,6 @@ def guarded(command: Callable[[], Any]) -> int:
                 raise
             messages.complain(messages.unexpected(error))
             return messages.FAILED
-        messages.complain(str(error))
+        messages.complain(messages.of_command(error))
         return messages.exit_status(error)
     return result if isinstance(result, int) else 0

@@ -21,6 +21,8 @@ USAGE = 2
 NO_SCIENCE_DATA = 64
 INTERRUPTED = 130
 
+_NO_MEMORY = "not enough memory: close other programs, or calibrate on a larger machine"
+
 #: Whether tracebacks are wanted; set by ``--debug``.
 debugging = False
 
@@ -101,10 +103,19 @@ def unexpected(error: BaseException) -> str:
     return f"{kind}{': ' if text else ''}{text}: run again with --debug for the traceback"
 
 
+def of_command(error: BaseException) -> str:
+    """Describe what ended a command."""
+    if isinstance(error, MemoryError):
+        return _NO_MEMORY
+    if isinstance(error, OSError) and isinstance(error.filename, (str, os.PathLike)):
+        return _operating_system(os.fspath(error.filename), error)
+    return str(error)
+
+
 def about(file: str, error: BaseException) -> str:
     """Describe what went wrong with one file: the file, what is wrong, what to do."""
     if isinstance(error, MemoryError):
-        text = "not enough memory: close other programs, or calibrate on a larger machine"
+        text = _NO_MEMORY
     elif isinstance(error, OSError):
         text = _operating_system(file, error)
     elif isinstance(error, SystemExit) or is_unexpected(error):

@@ -267,6 +267,8 @@ def test_pools_of_what_is_no_exposure_are_one_line(capsys):
     words = ["--asn-candidate", "c1000"]
     assert "write them as" in refused(capsys, "asn_make_pool", "a.csv", *names, *words)
     assert not Path("a.csv").exists()
+    written = refused(capsys, "asn_make_pool", "no/a.csv", *names)
+    assert "error: no/a.csv: no such file or directory: check the name" in written
 
 
 @pytest.mark.parametrize("name", ["asn_from_list", "asn_edit", "asn_gather", "asn_make_pool"])
