@@ -34,7 +34,9 @@ class Overlap:
     def __init__(self, step: Any, files: Sequence[str]) -> None:
         self._files = files
         # With little memory on the host there may not be room for another exposure.
-        self._reads_ahead = step.reads_ramps and memory.bytes_of(step.max_memory) is None
+        self._reads_ahead = (
+            getattr(step, "reads_ramps", False) and memory.bytes_of(step.max_memory) is None
+        )
         self._threads = step.threads
         self._device = likely_device(step.device) if len(files) > 1 else CPU
         self.writer = behind.Writer() if self._device.out_of_memory else None
