@@ -116,7 +116,7 @@ class FlatFieldStep(ImageStep):
             variance = image.var_poisson + image.var_rnoise
         else:
             image.data /= response
-            image.var_flat = image.data**2 / squared * errors**2
+            image.var_flat = image.data * image.data / squared * (errors * errors)
             image.var_poisson /= squared
             image.var_rnoise /= squared
             variance = image.var_poisson + image.var_rnoise + image.var_flat
@@ -130,8 +130,9 @@ class FlatFieldStep(ImageStep):
             rates.var_flat = xp.zeros_like(rates.data)
         else:
             rates.data /= response
-            rates.var_flat = rates.data**2 / response**2 * errors**2
-            rates.err = xp.sqrt(rates.err**2 + rates.var_flat)
+            squares = rates.data * rates.data / (response * response)
+            rates.var_flat = squares * (errors * errors)
+            rates.err = xp.sqrt(rates.err * rates.err + rates.var_flat)
 
 
 def _response(flat: FlatReference) -> tuple[Any, Any, Any]:

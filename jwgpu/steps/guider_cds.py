@@ -73,7 +73,8 @@ class GuiderCdsStep(CalibrationStep):
         # As officially: the difference is not yet divided by the time, as the document wants it, so
         # that this part is right for groups of one second only; and READNOISE, which is that of a
         # difference of two reads already, is doubled.
-        by_reads = 2 * (readnoise.data / seconds) ** 2
+        noise = readnoise.data / seconds
+        by_reads = 2 * (noise * noise)
         with warnings.catch_warnings():
             # Where the gain is zero, the error is infinite.
             warnings.filterwarnings("ignore", "divide by zero|invalid value", RuntimeWarning)

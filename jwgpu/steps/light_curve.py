@@ -90,7 +90,9 @@ def _centers(
     if any(not 0 <= value <= n - 1 for value, n in zip(place, shape, strict=True)):
         return None
     y, x = (xp.arange(n, dtype=xp.float64) for n in shape)
-    is_source = (x[None, :] - place[1]) ** 2 + (y[:, None] - place[0]) ** 2 < _SOURCE_RADIUS**2
+    across, along = x[None, :] - place[1], y[:, None] - place[0]
+    # Products: powers round otherwise on a GPU, and a pixel may lie right on the circle.
+    is_source = across * across + along * along < _SOURCE_RADIUS**2
     rows, columns = (_box(value, size, n) for value, n in zip(place, shape, strict=True))
     centers = []
     for i in range(images.shape[0]):

@@ -72,10 +72,8 @@ class PhotomStep(ImageStep):
 
         Raises
         ------
-        SkipStep
-            If the reference has no row for the exposure.
         ReferenceFileError
-            If it has several.
+            If the reference has several rows for the exposure. (Without one it stays in DN/s.)
         """
         _record_areas(image, photom, area)
         row = _row_of(image.meta, photom)

@@ -39,6 +39,7 @@ from jwgpu.steps.group_scale import GroupScaleStep
 from jwgpu.steps.guider_cds import GuiderCdsStep
 from jwgpu.steps.jump import JumpStep
 from jwgpu.steps.lastframe import LastFrameStep
+from jwgpu.steps.photom import PhotomStep
 from jwgpu.steps.reset import ResetStep
 from jwgpu.steps.rscd import RscdStep
 from jwgpu.steps.superbias import SuperBiasStep
@@ -127,6 +128,9 @@ def image() -> Image:
     values = [np.abs(images(9, 11)[0]) + number for number in range(5)]
     model = datamodels.ImageModel()
     model.meta.exposure.type = "NRC_IMAGE"
+    model.meta.exposure.mid_time = 60000.0
+    model.meta.instrument.name = "NIRCAM"
+    model.meta.instrument.filter, model.meta.instrument.pupil = "F200W", "CLEAR"
     flags = images(9, 11)[1]
     return Image(values[0], flags, *values[1:], model=model)
 
@@ -155,6 +159,16 @@ def flat() -> dict[str, Any]:
     data, dq = images(9, 11)
     data[2, 3] = 0.0
     return {"flat": types.FlatReference(data, dq, np.abs(data) / 10)}
+
+
+def photom_references() -> dict[str, Any]:
+    rows = {"filter": np.array(["F090W", "F200W"]), "pupil": np.array(["CLEAR", "CLEAR"])}
+    changes = {"linear": {"t0": np.full(2, 59700.0), "lossperyear": np.full(2, 0.01)}}
+    table = {**rows, "photmjsr": np.array([2.0, 3.3], np.float32)}
+    return {
+        "photom": types.PhotomReference(table, changes, 1e-13, 0.004),
+        "area": types.AreaReference(np.abs(images(9, 11)[0]), 1e-13, 0.004),
+    }
 
 
 @cache
@@ -248,8 +262,11 @@ CASES: dict[str, Case] = {
         GuiderCdsStep, lambda: guider_raw("FGS_ID-STACK", 2, 2), guider_references()
     ),
     "flat_field": Case(FlatFieldStep, image, flat()),
+    "flat_field-inverse": Case(FlatFieldStep, image, flat(), {"inverse": True}),
     "flat_field-guider": Case(FlatFieldStep, guider_rates, flat()),
     "flat_field-guider-inverse": Case(FlatFieldStep, guider_rates, flat(), {"inverse": True}),
+    "photom": Case(PhotomStep, image, photom_references()),
+    "photom-inverse": Case(PhotomStep, image, photom_references(), {"inverse": True}),
 }
 
 

@@ -136,7 +136,8 @@ def _coefficients(sums: Any, counts: Any, pieces: Any, group_phase: float) -> tu
 
     z, turns = _waves(pieces, bins, t * group_phase)
     s_z, s_tz, s_zz = xp.sum(z, axis=2), xp.sum(z * t, axis=2), xp.sum(z * z, axis=2)
-    straight = s_tt * s_z**2 - 2 * s_t * s_z * s_tz + groups * s_tz**2
+    # Products: powers round otherwise on a GPU.
+    straight = s_tt * (s_z * s_z) - 2 * s_t * s_z * s_tz + groups * (s_tz * s_tz)
     weight = s_zz - straight / delta
 
     a = xp.empty((ints, TRIALS), dtype=sums.dtype)
@@ -188,7 +189,7 @@ def _best_amplitudes(
     is_wave = (xp.abs(total_a) > _NO_WAVE) & xp.isfinite(total_a) & xp.isfinite(total_b)
     safe = xp.where(is_wave, total_a, 1.0)
     amplitude = xp.where(is_wave, -total_b / (2 * safe), 0.0)
-    chi2 = xp.where(is_wave, total_a * amplitude**2 + total_b * amplitude, xp.nan)
+    chi2 = xp.where(is_wave, total_a * (amplitude * amplitude) + total_b * amplitude, xp.nan)
     return chi2, amplitude
 
 

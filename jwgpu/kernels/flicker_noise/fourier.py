@@ -288,7 +288,8 @@ def _section_noise(xp: Any, image: Any, mask: Any, band: Band) -> Any:
     is_used, values = ticks[0].reshape(n), ticks[1].reshape(n)
     # Quirk: the density is that of one pixel time earlier.
     density = xp.fft.irfft(xp.fft.rfft(is_used) * window, n)
-    weights = is_used / xp.maximum(density, _NO_DENSITY) ** 2
+    density = xp.maximum(density, _NO_DENSITY)
+    weights = is_used / (density * density)
     transform = xp.fft.fft(weights)
     sums = xp.fft.rfft(weights * values)
     matrix = transform[(used[:, None] - used[None, :]) % n]

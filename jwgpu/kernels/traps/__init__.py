@@ -237,8 +237,9 @@ def _captured_by_ramp(rate: Any, seconds: Any, family: Family, density: Any) -> 
     xp = namespace_of(rate, density)
     tau, p0, p2 = family.capture_time, family.exponential, family.instantaneous
     decayed = p0 * (seconds * tau + tau**2) * xp.exp(-seconds / tau)
-    shape = seconds**2 * (p0 + p2) / 2.0 + decayed - p0 * tau**2
-    return _GAIN_OF_TRAPS * density * rate**2 * shape
+    # Products: powers round otherwise on a GPU.
+    shape = seconds * seconds * (p0 + p2) / 2.0 + decayed - p0 * tau**2
+    return _GAIN_OF_TRAPS * density * (rate * rate) * shape
 
 
 def _captured_by_jumps(

@@ -6,7 +6,7 @@ are refused. What goes to and from the device, waits, and launches are counted i
 run on the host, under the checks of `cudasim.host`.
 
 It is stricter than CuPy in places, where a copy between host and device would go unseen. It cannot
-show how CuPy differs from NumPy in numbers, nor speed.
+show how CuPy differs from NumPy in numbers, but for powers (``x**2``), nor speed.
 """
 
 from __future__ import annotations

@@ -66,6 +66,17 @@ def call(
     return as_device(result) if keywords.get("out") is None else keywords["out"]
 
 
+def _rounded_otherwise(powers: Any, out: Any) -> Any:
+    """Change the last bit of powers: CUDA's need not be those of NumPy, not even squares."""
+    if np.asarray(powers).dtype.kind != "f":
+        return powers
+    is_exact = (powers == 0) | (powers == 1)
+    changed = np.where(is_exact, powers, np.nextafter(powers, np.inf, dtype=powers.dtype))
+    if out is not None:
+        powers[...] = changed
+    return changed
+
+
 class Part:
     """A module within CuPy, such as ``cupy.fft``: NumPy's functions, on arrays of the device."""
 
@@ -116,6 +127,8 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
         if out is not None:
             held["out"] = as_host(out, name)
         result = getattr(ufunc, method)(*as_host(inputs, name), **held)
+        if name == "power":
+            result = _rounded_otherwise(result, out)
         return as_device(result) if out is None else out[0]
 
     def __array_function__(self, function: Any, types: Any, inputs: Any, keywords: Any) -> Any:
