@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -70,12 +71,11 @@ class ResampleStep(ImageStep):
 
     def applies_to(self, exposure: Image) -> None:
         """Raise `NotYetError` for what this step does not do yet."""
-        for name in ("single", "propagate_dq"):
-            if getattr(self, name):
-                raise NotYetError(
-                    f"{exposure.meta.filename}: resample does not know {name} yet: leave it out, "
-                    "or run this step with the official package"
-                )
+        if self.propagate_dq:
+            raise NotYetError(
+                f"{exposure.meta.filename}: resample does not know propagate_dq yet: leave it out, "
+                "or run this step with the official package"
+            )
 
     def process(self, source: Any) -> Any:
         """Run this step on an image, or on several; stpipe calls this.
@@ -87,7 +87,7 @@ class ResampleStep(ImageStep):
 
         Returns
         -------
-        ImageModel
+        ImageModel, or a list of them with ``single``
         """
         if isinstance(source, str):
             source = self.make_input_path(source)
@@ -97,9 +97,13 @@ class ResampleStep(ImageStep):
             source = open_library(association, kinds, in_memory=self.in_memory)
         elif isinstance(source, (list, tuple)):
             source = Library([image_of(model.copy()) for model in source])
-        if isinstance(source, Library):
-            return self.close(self.combine(source))
-        return super().process(source)
+        elif self.single and not isinstance(source, Library):
+            source = Library([self.open(self._own(source))])
+        if not isinstance(source, Library):
+            return super().process(source)
+        if self.single:
+            return [self.close(mosaic) for mosaic in self.by_exposure(source)]
+        return self.close(self.combine(source))
 
     def combine(self, images: Library) -> Mosaic:
         """Resample several images to one.
@@ -116,21 +120,62 @@ class ResampleStep(ImageStep):
         """
         if not len(images):
             raise InputError("there are no images to resample")
-        metas = list(images.map(_meta_of, modify=False))
+        options = replace(self.options(), blend=self.blendheaders)
+        grid, s_regions = self._lay_grid(images)
+        resampler = Resampler(grid, options, s_regions)
+        self._add(resampler, images, range(len(images)))
+        return resampler.finish()
+
+    def by_exposure(self, images: Library) -> Iterator[Mosaic]:
+        """Resample the images of each exposure, one a detector, to a mosaic of their own.
+
+        All have the same grid. Their errors are resampled as the data are; there are no variances.
+
+        Parameters
+        ----------
+        images : Library
+            See `combine`.
+        """
+        blend = self.blendheaders and len(images) > 1
+        options = replace(
+            self.options(), errors="drizzled", with_context=True, with_variances=False, blend=blend
+        )
+        grid, s_regions = self._lay_grid(images)
+        for number, (group, indices) in enumerate(images.groups.items(), start=1):
+            resampler = Resampler(grid, options, s_regions)
+            names = self._add(resampler, images, indices)
+            mosaic = resampler.finish()
+            root, dot, kind = names[0].rpartition(".")
+            mosaic.meta.filename = f"{root.rpartition('_')[0]}_outlier_i2d{dot}{kind}"
+            mosaic.meta.group_id = group
+            mosaic.meta.asn.exptype = "SCIENCE"
+            # Quirk: officially the pointings of those before count again.
+            mosaic.meta.resample.pointings = number
+            yield mosaic
+
+    def _lay_grid(self, images: Library) -> tuple[OutputGrid, list[str]]:
+        """Return the grid around all images, and their outlines."""
+        if not len(images):
+            raise InputError("there are no images to resample")
+        metas = list(images.map(lambda image, _: image.meta, modify=False))
         with images:
             first = images.borrow(0)
             self.applies_to(first)
-            grid = self.grid_for(metas, first.data.shape[-2:])
+            shape = first.data.shape[-2:]
             images.shelve(first, 0, modify=False)
-        resampler = Resampler(grid, replace(self.options(), blend=self.blendheaders))
+        return self.grid_for(metas, shape), [meta.wcsinfo.s_region for meta in metas]
 
-        def add(image: Image, _: int) -> None:
-            mark_invalid(image)
-            resampler.add(image)
-
-        for _ in images.map(add):
-            pass
-        return resampler.finish()
+    def _add(self, resampler: Resampler, images: Library, indices: Iterable[int]) -> list[str]:
+        """Add some of the images; return their names."""
+        names = []
+        with images:
+            for index in indices:
+                image = images.borrow(index)
+                mark_invalid(image)
+                resampler.add(image)
+                names.append(str(image.meta.filename))
+                images.shelve(image, index)
+        return names
 
     def as_model(self, exposure: Image | Mosaic) -> Any:
         """Return the image as the official data model that it came from, or a mosaic as its own."""
@@ -164,7 +209,7 @@ class ResampleStep(ImageStep):
         """
         mark_invalid(image)
         grid = self.grid_for([image.meta], image.data.shape[-2:])
-        resampler = Resampler(grid, self.options())
+        resampler = Resampler(grid, self.options(), [image.meta.wcsinfo.s_region])
         resampler.add(image)
         return resampler.finish()
 
@@ -199,7 +244,3 @@ class ResampleStep(ImageStep):
             step=self.pixmap_stepsize,
             order=self.pixmap_order,
         )
-
-
-def _meta_of(image: Image, _: int) -> Any:
-    return image.meta

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -129,23 +130,25 @@ class Resampler:
     ----------
     grid : OutputGrid
     options : Options
+    s_regions : sequence of str
+        Outlines of all images that the grid was laid around.
 
     Examples
     --------
-    >>> resampler = Resampler(grid, Options(pixfrac=0.8))
+    >>> resampler = Resampler(grid, Options(pixfrac=0.8), s_regions)
     >>> for image in images:
     ...     resampler.add(image)
     >>> mosaic = resampler.finish()
     """
 
-    def __init__(self, grid: OutputGrid, options: Options):
+    def __init__(self, grid: OutputGrid, options: Options, s_regions: Sequence[str]):
         self.grid = grid
         self.options = options
         self.ratio = grid.pixel_scale_ratio
         self._fill = options.fill
         self._n_images = 0
         self._model: Any = None
-        self._s_regions: list[str] = []
+        self._s_regions = s_regions
         self._times = _Times()
         self._blender = Blender()
         n_means = 2 if options.errors == "drizzled" else 1
@@ -190,7 +193,6 @@ class Resampler:
         self._n_images += 1
         if options.blend:
             self._blender.add(image.model)
-        self._s_regions.append(meta.wcsinfo.s_region)
         self._times.add(meta)
 
     def finish(self) -> Mosaic:

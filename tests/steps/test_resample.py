@@ -366,7 +366,27 @@ def test_images_that_cannot_be_resampled(place, value, complaint):
         ResampleStep().run(model)
 
 
-@pytest.mark.parametrize("name", ["single", "propagate_dq"])
-def test_what_is_not_there_yet(name):
-    with pytest.raises(NotYetError, match=f"does not know {name} yet"):
-        ResampleStep(**{name: True}).run(calibrated(*CAMERAS[0]))
+@pytest.mark.parametrize("blend", [True, False])
+def test_each_exposure(official, blend):
+    models = dithered()
+    parameters = {"single": True, "blendheaders": blend, **SPLINES}
+    ours = ResampleStep(**parameters).run(models)
+    library = official_step("resample", models, {}, **parameters)
+    with library:
+        theirs = list(library)
+        for model in theirs:
+            library.shelve(model, modify=False)
+    assert len(ours) == len(theirs) == 2
+    for our, their in zip(ours, theirs, strict=True):
+        for name, one, other in pairs(our, their):
+            np.testing.assert_array_equal(one[INNER], other[INNER], err_msg=name)
+        assert_same_keywords(our, their)
+    assert [model.meta.filename for model in ours] == [
+        "jw0_0_outlier_i2d.fits",
+        "jw0_2_outlier_i2d.fits",
+    ]
+
+
+def test_what_is_not_there_yet():
+    with pytest.raises(NotYetError, match="does not know propagate_dq yet"):
+        ResampleStep(propagate_dq=True).run(calibrated(*CAMERAS[0]))
