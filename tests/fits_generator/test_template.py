@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from astropy.io import fits
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jwgpu.errors import InputError
@@ -173,6 +173,7 @@ def test_generator_functions():
     assert mapped("a", {"a": 1}) == 1
 
 
+@settings(deadline=None)
 @given(
     st.text(alphabet="abc()[]'\"+ ", max_size=12).filter(lambda text: "\\" not in text),
     st.text(alphabet="abc/'( ", max_size=12),

@@ -1,5 +1,6 @@
 // What is left of the samples when ramps are taken away, by phase; and a table's subtraction.
 #include "lanes.cuh"
+#include "ordered.cuh"
 #include "sigma_clip.cuh"
 
 constexpr int CLIP_ROUNDS = 5;
@@ -119,19 +120,12 @@ extern "C" __global__ void make_keys(
     const int bin = bin_of(phase_at(time, period), n_bins);
     const float value = residuals[group * places + place] - medians[group];
     unsigned long long key = ~0ull;
-    if (bin >= 0 && isfinite(value)) {
-        const unsigned int bits = __float_as_uint(value);
-        const unsigned int ordered = bits >> 31 ? ~bits : bits | 0x80000000u;
-        key = (unsigned long long)bin << 32 | ordered;
-    }
+    if (bin >= 0 && isfinite(value)) key = (unsigned long long)bin << 32 | key_of(value);
     keys[group * places + place] = key;
 }
 
-__device__ double value_of(unsigned long long key)
-{
-    const unsigned int ordered = (unsigned int)key;
-    return (double)__uint_as_float(ordered >> 31 ? ordered & 0x7fffffffu : ~ordered);
-}
+// The value in a key.
+__device__ double value_in(unsigned long long key) { return (double)value_of((unsigned int)key); }
 
 // The first of some sorted keys that is not below a value, or (after) above it.
 __device__ long long first_from(
@@ -139,7 +133,7 @@ __device__ long long first_from(
 {
     while (low < high) {
         const long long middle = (low + high) / 2;
-        const double here = value_of(keys[middle]);
+        const double here = value_in(keys[middle]);
         if (here < value || (is_after && here == value)) low = middle + 1;
         else high = middle;
     }
@@ -158,17 +152,17 @@ extern "C" __global__ void clip_bins(
     for (int round = 0; first < stop; ++round) {
         const long long n = stop - first;
         double sum = 0.0;
-        for (long long i = first + lane; i < stop; i += LANES) sum += value_of(keys[i]);
+        for (long long i = first + lane; i < stop; i += LANES) sum += value_in(keys[i]);
         mean = sum_of_lanes(sum) / n;
         if (round == CLIP_ROUNDS) break;
         double squares = 0.0;
         for (long long i = first + lane; i < stop; i += LANES) {
-            const double distance = value_of(keys[i]) - mean;
+            const double distance = value_in(keys[i]) - mean;
             squares += distance * distance;
         }
         const double reach = CLIP_SIGMA * sqrt(sum_of_lanes(squares) / n);
         const double median =
-            (value_of(keys[first + (n - 1) / 2]) + value_of(keys[first + n / 2])) / 2;
+            (value_in(keys[first + (n - 1) / 2]) + value_in(keys[first + n / 2])) / 2;
         const long long from = first_from(keys, first, stop, median - reach, false);
         stop = first_from(keys, from, stop, median + reach, true);
         first = from;

@@ -1,19 +1,13 @@
 // Median and noise of all differences of a pixel; a thread takes one pixel.
+#include "ordered.cuh"
 #include "samples.cuh"
 
 constexpr unsigned int NOTHING = 0xffffffffu;
 
-// A number that is ordered as the value is; those of NaN are the largest.
-__device__ unsigned int key_of(const float value)
+// Keys of NaN, whatever its bits, are the largest.
+__device__ unsigned int key_of_difference(const float value)
 {
-    if (isnan(value)) return NOTHING;
-    const unsigned int bits = __float_as_uint(value);
-    return bits ^ (bits >> 31 ? NOTHING : 0x80000000u);
-}
-
-__device__ float value_of(const unsigned int key)
-{
-    return __uint_as_float(key ^ (key >> 31 ? 0x80000000u : NOTHING));
+    return isnan(value) ? NOTHING : key_of(value);
 }
 
 // The key of that rank, found two bits at a time: as many keys are smaller as the rank says.
@@ -62,7 +56,7 @@ extern "C" __global__ void find_noise(
         float previous = ramp.sample(integration, 0);
         for (int group = 1; group < n_groups; ++group) {
             const float sample = ramp.sample(integration, group);
-            const unsigned int key = key_of(sample - previous);
+            const unsigned int key = key_of_difference(sample - previous);
             n += key != NOTHING;
             mine[n_all++ * step] = key;
             previous = sample;
