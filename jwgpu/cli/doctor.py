@@ -23,6 +23,8 @@ PACKAGES = (
     "scipy",
     "astropy",
     "asdf",
+    "gwcs",
+    "shapely",
     "stpipe",
     "stdatamodels",
     "crds",

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from jwgpu.errors import InputError, ParameterError
 from jwgpu.steps.registry import Entry
+from jwgpu.steps.suffixes import remove_suffix
 
 
 def expand(words: Sequence[str], entry: Entry, input_dir: str | None = None) -> list[str]:
@@ -72,12 +73,21 @@ def check_products_differ(files: Sequence[str], output_file: str | None) -> None
         )
     first: dict[str, str] = {}
     for file in files:
-        other = first.setdefault(os.path.basename(file), file)
+        other = first.setdefault(_root_of(file), file)
         if other != file:
             raise ParameterError(
                 f"{other} and {file} would write the same product: calibrate them in two calls "
                 "with different --output-dir"
             )
+
+
+def _root_of(file: str) -> str:
+    """Return what the names of the products of an input have in common."""
+    stem, extension = os.path.splitext(os.path.basename(file))
+    if extension.lower() != ".fits":
+        return stem + extension
+    # What has an image for each integration has products of its own: _rateints -> _calints.
+    return remove_suffix(stem)[0] + ("ints" if stem.endswith("ints") else "")
 
 
 def _in_folder(path: str, input_dir: str | None) -> str:

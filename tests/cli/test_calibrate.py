@@ -172,6 +172,14 @@ def test_two_inputs_of_one_name_are_refused(jwgpu, exposure):
     assert "would write the same product" in outcome.err
 
 
+def test_two_inputs_of_one_exposure_are_refused(jwgpu, exposure):
+    outcome = jwgpu("toy1", exposure("a_uncal.fits"), exposure("a_ramp.fits"))
+    assert outcome.status == 2
+    assert "a_uncal.fits and a_ramp.fits would write the same product" in outcome.err
+    # its rates by integration have products of their own
+    assert jwgpu("toy1", exposure("a_rate.fits"), exposure("a_rateints.fits")).status == 0
+
+
 def test_one_output_name_for_two_inputs_is_refused(jwgpu, exposure):
     names = [exposure("a_uncal.fits"), exposure("b_uncal.fits")]
     assert jwgpu("toy1", *names, "--output-file", "out.txt").status == 2

@@ -41,6 +41,10 @@ def test_a_missing_package_is_a_problem(monkeypatch, capsys):
     assert "python -m pip install numba" in capsys.readouterr().out
 
 
+def test_every_package_that_is_needed_is_looked_for():
+    assert set(doctor._requirements()) <= set(doctor.PACKAGES)
+
+
 def test_an_old_package_is_a_problem(monkeypatch):
     monkeypatch.setattr(metadata, "version", lambda name: "0.1")
     finding = findings(doctor.packages)["numba"]
