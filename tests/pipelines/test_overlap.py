@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from astropy.io import fits
 from test_cuda import assert_same_folders
 
 from jwgpu.cli import main
@@ -155,6 +157,31 @@ def test_a_product_that_cannot_be_written_is_told_by_its_exposure(
     printed = capsys.readouterr().err
     assert f"{blocked}: cannot be written" in printed
     assert "1 of 3" in printed
+
+
+def test_an_interrupt_leaves_whole_products(cuda, exposures, tmp_path, monkeypatch, capsys):
+    usual_process, usual_save = RampPipeline.process, writing.save_product
+    has_begun = threading.Event()
+
+    def process(pipeline: Any, source: Any) -> Any:
+        if Path(source).name == exposures[1].name:
+            assert has_begun.wait(60)
+            raise KeyboardInterrupt
+        return usual_process(pipeline, source)
+
+    def save(*arguments: Any) -> str:
+        has_begun.set()
+        time.sleep(0.3)
+        return usual_save(*arguments)
+
+    monkeypatch.setattr(RampPipeline, "process", process)
+    monkeypatch.setattr(writing, "save_product", save)
+    assert run(exposures, tmp_path, "--device=cuda") == 130
+    assert "interrupted: nothing half-written" in capsys.readouterr().err
+    (product,) = tmp_path.iterdir()
+    with fits.open(product) as file:
+        file.verify("exception")
+    assert not reading._ahead
 
 
 def test_a_file_that_cannot_be_read_fails_alone(cuda, exposures, tmp_path, capsys):
