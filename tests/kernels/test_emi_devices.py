@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jwgpu.kernels import emi
-from jwgpu.kernels.emi import Clock, joint
+from jwgpu.kernels.emi import Clock, folded, joint
 
 #: Sums over a bin run in another order; the mean of up to 1e5 values is wrong by this at most.
 ORDER = {"rtol": 1e-12, "atol": 1e-10}
@@ -158,6 +158,14 @@ def test_folding_a_few_rows_at_a_time(gpu, monkeypatch):
     data, _ = made(4)
     monkeypatch.setattr(folded_cuda, "_SAMPLES", 7 * 48 * 5)
     check_fold(gpu, data, clock_of(data), 256.0, 30)
+
+
+@pytest.mark.parametrize("wave", [[np.nan, 1.0, 2.0, 3.0], [2.0] * 4, [1.0, 0.0, 2.0, 0.0]])
+def test_best_shift(gpu, wave):
+    known = np.array([0.0, 1.0, 0.0, 2.0])
+    want = folded.best_shift(known, np.array(wave))
+    assert folded.best_shift(gpu.send(known), gpu.send(np.array(wave))) == want
+    assert want == (3 if wave[0] == 1.0 else 0)
 
 
 @pytest.mark.races

@@ -84,7 +84,9 @@ def best_shift(known: Any, wave: Any) -> int:
     n = known.shape[0]
     centred = wave - xp.mean(wave)
     rolls = (xp.arange(n)[None, :] - xp.arange(n)[:, None]) % n
-    return int(xp.argmax((known - xp.mean(known))[rolls] @ centred))
+    products = (known - xp.mean(known))[rolls] @ centred
+    # With NaN all are: what is the largest then, a GPU leaves open.
+    return int(xp.argmax(xp.where(xp.isnan(products), 0.0, products)))
 
 
 def slope_of(x: Any, y: Any) -> float:

@@ -59,8 +59,11 @@ def call(
             signature.bind(*arguments, **keywords)
         except TypeError as error:
             raise TypeError(f"cupy.{name}{signature}: {error}") from None
+    held = as_host(arguments, name)
+    if name in ("argmax", "argmin") and np.isnan(held[0]).any():
+        raise ValueError(f"cupy.{name}: CUB, which finds it, leaves open what it is with NaN")
     try:
-        result = function(*as_host(arguments, name), **as_host(keywords, name))
+        result = function(*held, **as_host(keywords, name))
     except MemoryError as error:
         raise cuda.OutOfMemoryError(str(error)) from None
     return as_device(result) if keywords.get("out") is None else keywords["out"]
