@@ -126,3 +126,21 @@ def test_association_without_science(tmp_path: Path, capsys: Any) -> None:
     path = association_of(tmp_path, field.rate, product)
     assert main(["image2", str(path), "--references", field.folder]) == 1
     assert "one has no science member" in capsys.readouterr().err
+
+
+def test_same_on_a_gpu(cuda: Any, tmp_path: Path) -> None:
+    field = field_of(*CAMERAS[0])
+    products = []
+    for device in ("cpu", "cuda"):
+        (cal,) = Image2Pipeline.call(
+            str(field.rate),
+            references=field.folder,
+            output_dir=str(tmp_path),
+            output_file=f"{device}_rate.fits",
+            save_results=True,
+            device=device,
+        )
+        with datamodels.open(str(tmp_path / f"{device}_i2d.fits")) as mosaic:
+            products.append((cal.data, cal.err, cal.dq, mosaic.data.copy(), mosaic.err.copy()))
+    for ours, theirs in zip(*products, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
