@@ -150,7 +150,8 @@ def _bounds(planes: Any, kept: Any, sigma: float) -> tuple[Any, Any]:
 
     values = xp.astype(planes, xp.float64)
     mean, count = mean_of(values, kept)
-    variance, _ = mean_of((values - mean) ** 2, kept)
+    apart = values - mean
+    variance, _ = mean_of(apart * apart, kept)
     spread = sigma * xp.sqrt(variance)
     nothing = xp.where(count > 0, xp.zeros_like(count), xp.full_like(count, xp.nan))
     return median - spread + nothing, median + spread + nothing

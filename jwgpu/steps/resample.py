@@ -185,6 +185,8 @@ class ResampleStep(ImageStep):
 
     def apply(self, exposure: Image) -> Any:
         """Resample on the CPU, where the kernels are; the image is left as it is."""
+        if self.session.device.name != "cpu":
+            log.info("resample computes on the cpu: it has no GPU kernels yet")
         return super().apply(self.session.fetch(exposure))
 
     def set_status(self, exposure: Any, status: str) -> None:

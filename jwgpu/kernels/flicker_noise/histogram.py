@@ -32,12 +32,15 @@ def fit_gaussian(values: Any, center: float, sigma: float) -> tuple[float, float
     xp = namespace_of(values)
     limits = (center - _REACH * sigma, center + _REACH * sigma)
     try:
-        counts, edges = xp.histogram(values.astype(xp.float64), bins=_BINS, range=limits)
+        # The edges are NumPy's on every device: their last bit decides counts.
+        edges = np.histogram_bin_edges([], bins=_BINS, range=limits)
+        bins = {"bins": _BINS, "range": limits} if xp is np else {"bins": xp.asarray(edges)}
+        counts, _ = xp.histogram(values.astype(xp.float64), **bins)
     except ValueError:
         log.warning("there is no histogram of the background: its clipped mean is used")
         return center, sigma
     if xp is not np:
-        counts, edges = counts.get(), edges.get()
+        counts = counts.get()
     middles = (edges[1:] + edges[:-1]) / 2.0
     peak = int(np.argmax(counts))
     start = (counts[peak], middles[peak], sigma)

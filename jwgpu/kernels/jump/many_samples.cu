@@ -2,7 +2,7 @@
 //
 // A thread has a pixel. It reads the ramp once to see whether there may be any jump, twice to find
 // the median, and once more to flag; nothing is kept in between but a few values, so that the
-// of samples has no limit.
+// number of samples has no limit.
 #include "ranks.cuh"
 
 // What is to be flagged of a pixel.
