@@ -199,7 +199,7 @@ class Failures:
 
 def run_one(step_class: Any, request: Request, file: str) -> None:
     """Run one input with its own configuration, and save what comes out."""
-    inputs.check_exists(file)
+    inputs.check_exists(file, request.entry)
     config = _configuration(step_class, request)
     if request.ask_crds_parameters:
         config = _over_parameter_reference(step_class, config, file)

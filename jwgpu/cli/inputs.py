@@ -44,8 +44,8 @@ def expand(words: Sequence[str], entry: Entry, input_dir: str | None = None) -> 
     return list(dict.fromkeys(files))
 
 
-def check_exists(path: str) -> None:
-    """Raise if a path is not a file.
+def check_exists(path: str, entry: Entry) -> None:
+    """Raise if a path is not a file that a pipeline or step may start from.
 
     Raises
     ------
@@ -53,7 +53,8 @@ def check_exists(path: str) -> None:
         If there is no such file, or it is a folder without exposures.
     """
     if os.path.isdir(path):
-        raise InputError(f"{path}: no *_uncal.fits in this folder: name the files to calibrate")
+        wanted = " or ".join(f"*_{suffix}.fits" for suffix in entry.starts_from)
+        raise InputError(f"{path}: no {wanted} in this folder: name the files to calibrate")
     if not os.path.exists(path):
         raise InputError(f"{path}: there is no such file: check the name")
 
@@ -99,9 +100,8 @@ def _in_folder(path: str, input_dir: str | None) -> str:
 
 def _exposures_in(folder: str, entry: Entry) -> list[str]:
     """List what a pipeline or step starts from in a folder."""
-    endings = ("_uncal.fits",) if entry.is_pipeline else ("_uncal.fits", "_ramp.fits")
-    for ending in endings:
-        found = glob.glob(os.path.join(glob.escape(folder), f"*{ending}"))
+    for suffix in entry.starts_from:
+        found = glob.glob(os.path.join(glob.escape(folder), f"*_{suffix}.fits"))
         if found:
             return sorted(found)
     return []

@@ -25,6 +25,8 @@ class Entry(NamedTuple):
         Whether it is a pipeline.
     official_alias
         The alias that the official package gives it, where that differs from ``alias``.
+    starts_from
+        Suffixes of what it is given, the usual one first: what a folder means.
     """
 
     alias: str
@@ -32,6 +34,7 @@ class Entry(NamedTuple):
     summary: str
     is_pipeline: bool = False
     official_alias: str | None = None
+    starts_from: tuple[str, ...] = ("uncal", "ramp")
 
     @property
     def class_path(self) -> str:
@@ -51,6 +54,7 @@ PIPELINES: tuple[Entry, ...] = (
         "uncalibrated exposure to count rates: _uncal -> _rate, _rateints",
         is_pipeline=True,
         official_alias="calwebb_detector1",
+        starts_from=("uncal",),
     ),
     Entry(
         "dark",
@@ -58,6 +62,7 @@ PIPELINES: tuple[Entry, ...] = (
         "uncalibrated dark to linear ramps: _uncal -> _darkpipeline",
         is_pipeline=True,
         official_alias="calwebb_dark",
+        starts_from=("uncal",),
     ),
     Entry(
         "image2",
@@ -65,6 +70,7 @@ PIPELINES: tuple[Entry, ...] = (
         "count rates of images to surface brightness: _rate -> _cal, _i2d; _rateints -> _calints",
         is_pipeline=True,
         official_alias="calwebb_image2",
+        starts_from=("rate",),
     ),
     Entry(
         "guider",
@@ -72,6 +78,7 @@ PIPELINES: tuple[Entry, ...] = (
         "exposure of the guider to count rates: _uncal -> _cal",
         is_pipeline=True,
         official_alias="calwebb_guider",
+        starts_from=("uncal",),
     ),
 )
 
@@ -164,22 +171,26 @@ STEPS: tuple[Entry, ...] = (
         "assign_wcs",
         "jwgpu.steps.assign_wcs:AssignWcsStep",
         "images: the geometry on the sky",
+        starts_from=("rate",),
     ),
     Entry(
         "background",
         "jwgpu.steps.background:BackgroundStep",
         "images: subtract the mean of background exposures",
         official_alias="bkg_subtract",
+        starts_from=("rate",),
     ),
     Entry(
         "photom",
         "jwgpu.steps.photom:PhotomStep",
         "images: from count rates to surface brightness",
+        starts_from=("rate",),
     ),
     Entry(
         "resample",
         "jwgpu.steps.resample:ResampleStep",
         "images: onto an undistorted grid of pixels",
+        starts_from=("cal",),
     ),
     Entry(
         "badpix_selfcal",

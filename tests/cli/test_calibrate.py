@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 import toy_pipeline as toy
 
+from jwgpu.cli import inputs
+from jwgpu.errors import InputError
 from jwgpu.references import crds_source
+from jwgpu.steps import registry
 
 
 def parameters_of_last_run() -> dict:
@@ -151,11 +154,29 @@ def test_a_folder_means_its_uncalibrated_exposures(jwgpu, exposure):
     ]
 
 
+def test_a_folder_means_what_the_command_starts_from(jwgpu, exposure, tmp_path):
+    for name in ("b_rate.fits", "a_rate.fits", "a_uncal.fits", "c_ramp.fits", "a_cal.fits"):
+        exposure(f"in/{name}")
+    found = {
+        name: [Path(file).name for file in inputs.expand(["in"], registry.find(name))]
+        for name in ("detector1", "jump", "image2", "resample")
+    }
+    assert found == {
+        "detector1": ["a_uncal.fits"],
+        "jump": ["a_uncal.fits"],
+        "image2": ["a_rate.fits", "b_rate.fits"],
+        "resample": ["a_cal.fits"],
+    }
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"no \*_rate.fits in this folder"):
+        inputs.check_exists(str(tmp_path / "empty"), registry.find("image2"))
+
+
 def test_a_folder_without_exposures_is_said(jwgpu, tmp_path):
     (tmp_path / "nothing").mkdir()
     outcome = jwgpu("toy1", "nothing")
     assert outcome.status == 1
-    assert "no *_uncal.fits in this folder" in outcome.err
+    assert "no *_uncal.fits or *_ramp.fits in this folder" in outcome.err
 
 
 def test_a_pattern_that_the_shell_left_alone(jwgpu, exposure):
