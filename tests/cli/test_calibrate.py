@@ -154,11 +154,13 @@ def test_a_folder_means_its_uncalibrated_exposures(jwgpu, exposure):
     ]
 
 
-def test_a_folder_means_what_the_command_starts_from(jwgpu, exposure, tmp_path):
+def test_a_folder_means_what_the_command_starts_from(exposure, tmp_path):
     for name in ("b_rate.fits", "a_rate.fits", "a_uncal.fits", "c_ramp.fits", "a_cal.fits"):
         exposure(f"in/{name}")
     found = {
-        name: [Path(file).name for file in inputs.expand(["in"], registry.find(name))]
+        name: [
+            Path(file).name for file in inputs.expand([str(tmp_path / "in")], registry.find(name))
+        ]
         for name in ("detector1", "jump", "image2", "resample")
     }
     assert found == {
