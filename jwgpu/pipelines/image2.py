@@ -85,10 +85,12 @@ class Image2Pipeline(CalibrationPipeline):
             self.output_file = None
         given = self.output_file
         results = []
-        for job in jobs:
-            self.output_file = given or job.product
-            results.append(self._calibrate(job))
-        self.output_file = None
+        try:
+            for job in jobs:
+                self.output_file = given or job.product
+                results.append(self._calibrate(job))
+        finally:
+            self.output_file = None
         self.output_use_model = True
         self.suffix = False
         return results
