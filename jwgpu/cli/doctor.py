@@ -29,6 +29,7 @@ PACKAGES = (
     "stdatamodels",
     "crds",
     "jsonschema",
+    "pyyaml",
     "click",
     "rich",
     "matplotlib",

@@ -14,6 +14,7 @@ from devices import open_device
 from test_cuda import EXPOSURES, calibrate
 
 from jwgpu.backends import cuda
+from jwgpu.kernels.ramp_fit import cuda as ramp_fit_on_gpu
 from jwgpu.simulate import make_dataset
 
 READ = "models.decoding.read_to"
@@ -96,6 +97,8 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(settings, "reorders", False)
     cuda.open_cuda.cache_clear()
     cuda.open_cuda(0)
+    # What an earlier run of this process has sent for good would not be counted.
+    ramp_fit_on_gpu._sent_weights.cache_clear()
     device.xp.counts.reset()
     yield device.xp.counts
     cuda.open_cuda.cache_clear()
@@ -132,6 +135,7 @@ def test_more_integrations_cost_no_more_copies_or_launches(counts, tmp_path):
     found = []
     for nints in (1, 4):
         counts.reset()
+        ramp_fit_on_gpu._sent_weights.cache_clear()
         settings = {**EXPOSURES["nircam"], "nints": nints}
         data = make_dataset(tmp_path / f"{nints}", seed=12, **settings)
         calibrate("detector1", data.exposure, tmp_path / f"cuda{nints}", "cuda")
