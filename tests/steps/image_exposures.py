@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -38,7 +40,9 @@ class Field(NamedTuple):
 
 @cache
 def _top() -> Path:
-    return Path(mkdtemp(prefix="jwgpu-fields-"))
+    folder = mkdtemp(prefix="jwgpu-fields-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 @cache
