@@ -9,9 +9,8 @@ import numpy as np
 from jwgpu.backends import namespace_of
 from jwgpu.kernels.emi.clock import Clock
 from jwgpu.kernels.emi.folded_cpu import REFERENCE_DELAY
+from jwgpu.kernels.lanes import LANES
 from jwgpu.kernels.launching import launch
-
-LANES = 32
 
 #: Samples of an integration whose ramps are taken away at a time (256 MB, and as much scratch).
 _SAMPLES = 1 << 26

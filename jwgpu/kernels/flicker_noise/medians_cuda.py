@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from jwgpu.backends import namespace_of
+from jwgpu.kernels.lanes import LANES
 from jwgpu.kernels.launching import launch
 
-LANES, BLOCK = 32, 128
+BLOCK = 128
 
 
 def line_medians(image: Any, mask: Any, channels: int) -> Any:

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jwgpu.backends import namespace_of
+from jwgpu.kernels.lanes import LANES
 from jwgpu.kernels.launching import launch
 
-THREADS, LANES, CHUNK = 256, 32, 1024
+THREADS, CHUNK = 256, 1024
 
 
 class Sorted(NamedTuple):

@@ -16,13 +16,13 @@ from jwgpu.backends import namespace_of
 from jwgpu.kernels.irs2 import tables
 from jwgpu.kernels.irs2.layout import LINE_TIME, OUTPUTS, InterleavedLayout
 from jwgpu.kernels.irs2.tables import BORDER, REACH, ROUNDS
+from jwgpu.kernels.lanes import LANES
 from jwgpu.kernels.launching import launch
 
 #: Images at a time: each needs some 90 MB of series and spectra, and as much for the transforms.
 IMAGES_AT_A_TIME = 2
 
 AMPLIFIERS = OUTPUTS - 1
-LANES = 32
 #: Lines and times that a block turns round, see the source.
 _TILE = 32
 

@@ -9,11 +9,10 @@ import numpy as np
 from jwgpu.backends import namespace_of
 from jwgpu.kernels.irs2.correction_cuda import subtract_reference
 from jwgpu.kernels.irs2.saturation_cuda import flag_saturation
+from jwgpu.kernels.lanes import LANES
 from jwgpu.kernels.launching import launch
 
 __all__ = ["flag_saturation", "mean_image", "pair_statistics", "subtract_reference"]
-
-LANES = 32
 
 
 def mean_image(images: Any) -> Any:

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from jwgpu.backends import namespace_of
+from jwgpu.kernels.lanes import LANES
 from jwgpu.kernels.launching import launch
 from jwgpu.kernels.reference_pixels.layout import NearInfraredLayout, Sections
 
 #: Images at a time, which bounds the memory for their side pixels (128 kB each).
 IMAGES_AT_A_TIME = 256
-LANES = 32
 
 
 def subtract_drift(

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from jwgpu.backends import namespace_of
+from jwgpu.kernels.lanes import LANES
 from jwgpu.kernels.launching import launch
 from jwgpu.kernels.reference_pixels.layout import BORDER, Placement
 from jwgpu.kernels.sirs.cpu import SIGMA
 
 #: Images at a time, which bounds the memory for their side pixels (0.3 MB each).
 IMAGES_AT_A_TIME = 128
-LANES = 32
 
 
 def subtract_template(images: Any, kernels: Any, placement: Placement, sigma_limit: float) -> None:
