@@ -58,4 +58,5 @@ def open_library(
         scratch=scratch,
         table_name=association.name,
         pool_name=association.content.get("asn_pool"),
+        folder=association.path.parent,
     )

@@ -60,6 +60,8 @@ class Library:
         Folder for scratch files; by default the system's. They go with the library.
     table_name, pool_name : str, optional
         Names of the association and of its pool, which the metadata of each image get.
+    folder : str or Path, optional
+        Where the association lies.
     """
 
     def __init__(
@@ -72,11 +74,14 @@ class Library:
         scratch: str | Path | None = None,
         table_name: str | None = None,
         pool_name: str | None = None,
+        folder: str | Path | None = None,
     ) -> None:
         given = entries if entries is not None else [{} for _ in items]
         if len(given) != len(items):
             raise ValueError(f"{len(items)} images with {len(given)} entries")
+        self.entries = [dict(entry) for entry in given]
         self.in_memory = in_memory
+        self.folder = Path(folder) if folder is not None else None
         self._open_image = open_image
         self._of_association = {"table_name": table_name, "pool_name": pool_name}
         self._lent: dict[int, Any] = {}
@@ -114,6 +119,21 @@ class Library:
     def indices_of(self, exptype: str) -> list[int]:
         """Return the indices of the images that are there as `exptype`, upper or lower case."""
         return [i for i, kind in enumerate(self.exptypes) if kind.lower() == exptype.lower()]
+
+    @property
+    def association(self) -> dict[str, Any]:
+        """What the association says, without its products."""
+        names = {"table_name": "table_name", "pool_name": "asn_pool"}
+        known = self._of_association.items()
+        return {names[name]: value for name, value in known if value is not None}
+
+    @property
+    def members(self) -> list[tuple[str, str, str]]:
+        """File name, exptype and group of each image."""
+        return [
+            (_name_of(item), entry["exptype"], entry["group_id"])
+            for item, entry in zip(self._items, self._entries, strict=True)
+        ]
 
     def __enter__(self) -> Library:
         self._is_open = True
@@ -180,13 +200,36 @@ class Library:
             If a scratch file cannot be written.
         """
         self._check_open()
+        index = self._place_of(image, index)
+        if modify:
+            self._keep(image, index)
+        del self._lent[index]
+
+    def describe(self, function: Callable[[Any, int], None]) -> None:
+        """Call a function with the official data model of each image, without its arrays.
+
+        Arrays that are on disk stay there.
+
+        Parameters
+        ----------
+        function : callable
+            Takes the model, which it may change, and the index. No image is lent meanwhile.
+        """
+        if self._lent:
+            raise LibraryError(f"{len(self._lent)} images are lent: {sorted(self._lent)}")
+        for index in range(len(self)):
+            if isinstance(self._items[index], Path):
+                with self:
+                    self.shelve(self.borrow(index), index)
+            function(self._items[index].model, index)
+
+    def _place_of(self, image: Any, index: int | None) -> int:
+        """Return the place that an image was lent from."""
         if index is None:
             index = next((i for i, lent in self._lent.items() if lent is image), None)
         if index is None or index not in self._lent:
             raise LibraryError("this image was not lent")
-        if modify:
-            self._keep(image, index)
-        del self._lent[index]
+        return index
 
     def __iter__(self) -> Iterator[Any]:
         """Lend one image after the other; each must be given back."""
@@ -293,6 +336,10 @@ def _entry_of(item: Any, entry: Mapping[str, Any], index: int) -> dict[str, Any]
     if "group_id" not in found:
         found["group_id"] = _group_id_of(item) or f"exposure{index + 1:04d}"
     return found
+
+
+def _name_of(item: Any) -> str:
+    return item.name if isinstance(item, Path) else str(item.meta.filename)
 
 
 def _group_id_of(item: Any) -> str | None:

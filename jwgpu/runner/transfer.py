@@ -16,13 +16,15 @@ def send(exposure: Any, device: Device) -> Any:
     Parameters
     ----------
     exposure : Ramp, Rates or another dataclass of arrays; or a tuple of them
-        Left as it is. What is still in its file stays there.
+        Left as it is. What is still in its file stays there, and so does a library of images.
     device : Device
     """
     if device.xp is np:
         return exposure
     if isinstance(exposure, tuple):
         return tuple(send(one, device) for one in exposure)
+    if not is_dataclass(exposure) or isinstance(exposure, type):
+        return exposure
     arrays = {
         field.name: getattr(exposure, field.name)
         for field in fields(exposure)
