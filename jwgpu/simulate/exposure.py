@@ -126,15 +126,21 @@ class _Readout:
     settings : Settings
     n_held : int
         Integrations that the arrays hold, from `first` on.
+    light : ndarray, (y, x), optional
+        See `simulate_exposure`.
     """
 
-    def __init__(self, settings: Settings, n_held: int) -> None:
+    def __init__(
+        self, settings: Settings, n_held: int, light: NDArray[np.floating] | None = None
+    ) -> None:
         self.settings = settings
         self.n_held = n_held
         self.first = 0
         self.maps: DetectorMaps = detector_maps(settings)
         well = full_well(settings.camera)
-        if isinstance(settings.place, StripedWindow):
+        if light is not None:
+            rate = np.where(self.maps.efficiency > 0, light, 0).astype(np.float32) * self.maps.gain
+        elif isinstance(settings.place, StripedWindow):
             whole = whole_window(settings.place)
             rate = cut_out(striped_rates(settings), whole, settings.place)
         else:
@@ -306,7 +312,9 @@ def reset_effect(integration: int, group: int) -> float:
     return -depth * float(np.exp(-group / RESET_DECAY))
 
 
-def simulate_exposure(settings: Settings, threads: int = 1) -> Simulation:
+def simulate_exposure(
+    settings: Settings, threads: int = 1, light: NDArray[np.floating] | None = None
+) -> Simulation:
     """Simulate a raw exposure.
 
     Parameters
@@ -315,13 +323,15 @@ def simulate_exposure(settings: Settings, threads: int = 1) -> Simulation:
         What to simulate.
     threads : int
         Blocks of rows computed at a time. The result does not depend on it.
+    light : ndarray, (y, x), optional
+        Count rates in DN/s that a perfect calibration would find, instead of the settings' scene.
 
     Returns
     -------
     Simulation
         Raw counts in science orientation, and the truth.
     """
-    readout = _Readout(settings, settings.nints)
+    readout = _Readout(settings, settings.nints, light)
     electronics = _electronics(settings)
     struck = [np.zeros(0, dtype=COSMIC_RAY)]
     large = [np.zeros(0, dtype=LARGE_EVENT)]

@@ -251,25 +251,29 @@ def _pointing_keywords(
     return {place: float(value) for place, value in found.items()}
 
 
+def dither_keywords(settings: Settings, pointing: Pointing) -> dict[str, Any]:
+    """Return the keywords by which one exposure of a dither differs from the usual ones."""
+    keywords: dict[str, Any] = _pointing_keywords(settings, pointing)
+    return keywords | {
+        "meta.wcsinfo.crval1": keywords["meta.wcsinfo.ra_ref"],
+        "meta.wcsinfo.crval2": keywords["meta.wcsinfo.dec_ref"],
+        "meta.observation.exposure_number": str(pointing.number),
+        "meta.observation.obs_id": f"V09999001001P000000000210{pointing.number}",
+        "meta.dither.position_number": pointing.number,
+        "meta.dither.x_offset": pointing.x,
+        "meta.dither.y_offset": pointing.y,
+    }
+
+
 def _keywords(settings: Settings, pointing: Pointing) -> dict[str, Any]:
-    keywords = level1b_keywords(settings)
-    keywords.update(_pointing_keywords(settings, pointing))
-    keywords.update(
-        {
-            "meta.filetype": "countrate",
-            "meta.wcsinfo.crval1": keywords["meta.wcsinfo.ra_ref"],
-            "meta.wcsinfo.crval2": keywords["meta.wcsinfo.dec_ref"],
-            "meta.observation.exposure_number": str(pointing.number),
-            "meta.observation.obs_id": f"V09999001001P000000000210{pointing.number}",
-            "meta.dither.position_number": pointing.number,
-            "meta.dither.x_offset": pointing.x,
-            "meta.dither.y_offset": pointing.y,
-            "meta.bunit_data": "DN/s",
-            "meta.bunit_err": "DN/s",
-            "meta.cal_step.ramp_fit": "COMPLETE",
-        }
-    )
-    return keywords
+    return {
+        **level1b_keywords(settings),
+        **dither_keywords(settings, pointing),
+        "meta.filetype": "countrate",
+        "meta.bunit_data": "DN/s",
+        "meta.bunit_err": "DN/s",
+        "meta.cal_step.ramp_fit": "COMPLETE",
+    }
 
 
 def _noisy(

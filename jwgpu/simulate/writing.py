@@ -81,7 +81,12 @@ def _integration_table(settings: Settings, dtype: np.dtype[Any]) -> np.ndarray[A
     return table
 
 
-def write_exposure(simulation: Simulation, folder: str | Path, name: str | None = None) -> Path:
+def write_exposure(
+    simulation: Simulation,
+    folder: str | Path,
+    name: str | None = None,
+    keywords: Mapping[str, Any] | None = None,
+) -> Path:
     """Write a raw exposure.
 
     Parameters
@@ -92,6 +97,8 @@ def write_exposure(simulation: Simulation, folder: str | Path, name: str | None 
     name : str, optional
         File name; by default one that names program, exposure and detector, ending in
         ``_uncal.fits``.
+    keywords : mapping, optional
+        Place in the metadata tree to value, over the usual ones.
 
     Returns
     -------
@@ -106,11 +113,16 @@ def write_exposure(simulation: Simulation, folder: str | Path, name: str | None 
         "ZEROFRAME": simulation.zeroframe,
         "REFOUT": simulation.refout,
     }
-    write_model(settings, path, arrays)
+    write_model(settings, path, arrays, keywords)
     return path
 
 
-def write_model(settings: Settings, path: Path, arrays: Mapping[str, Any]) -> None:
+def write_model(
+    settings: Settings,
+    path: Path,
+    arrays: Mapping[str, Any],
+    keywords: Mapping[str, Any] | None = None,
+) -> None:
     """Write raw counts with the keywords and tables of an exposure.
 
     Parameters
@@ -120,6 +132,8 @@ def write_model(settings: Settings, path: Path, arrays: Mapping[str, Any]) -> No
         The file.
     arrays : mapping
         By the names of the extensions: SCI and, if there are any, ZEROFRAME and REFOUT.
+    keywords : mapping, optional
+        See `write_exposure`.
     """
     from stdatamodels.jwst import datamodels
 
@@ -130,7 +144,7 @@ def write_model(settings: Settings, path: Path, arrays: Mapping[str, Any]) -> No
                 setattr(model, name, arrays[name.upper()])
         model.group = _group_table(settings, model.get_dtype("group"))
         model.int_times = _integration_table(settings, model.get_dtype("int_times"))
-        for place, value in level1b_keywords(settings).items():
+        for place, value in {**level1b_keywords(settings), **(keywords or {})}.items():
             model[place] = value
         model.meta.bunit_data = "DN"
         save_reproducibly(model, path)
