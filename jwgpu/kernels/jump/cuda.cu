@@ -11,7 +11,6 @@
 // build: SAMPLES=48
 // build: SAMPLES=64
 #include "one_ramp.cuh"
-#include "sorting.cuh"
 
 typedef unsigned long long Bits;
 

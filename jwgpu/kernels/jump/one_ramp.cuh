@@ -1,6 +1,8 @@
 // Finding the jumps of one pixel: the scalar bodies; as one_ramp_cpu.py.
 #pragma once
 #include "flags.cuh"
+#include "ordered.cuh"
+#include "sorting.cuh"
 
 // As in limits.py.
 enum Method { ITERATIVE = 0, SINGLE_PASS = 1, MARK_ONLY = 2 };
@@ -15,7 +17,17 @@ struct Limits {
     double neighbors_above, neighbors_below;
 };
 
-inline __device__ float infinity() { return __int_as_float(0x7f800000); }
+// Sort values without NaN by their size, whatever their sign.
+template <int N>
+__device__ void sort_by_size(float (&values)[N])
+{
+    sort_in_registers(values, [](float& a, float& b) {
+        const float low = a, high = b;
+        const bool is_swapped = fabsf(low) > fabsf(high);
+        a = is_swapped ? high : low;
+        b = is_swapped ? low : high;
+    });
+}
 
 // The variance of a difference from read noise, in square electrons.
 inline __device__ double variance_of_reading(float readnoise, float gain, const Limits& limits)

@@ -6,7 +6,6 @@
 // most ranks that will be asked for. The result is that of sorting.
 #pragma once
 #include "ramp.cuh"
-#include "sorting.cuh"
 
 constexpr int BINS = 64;    // counters of each thread in shared memory
 constexpr int SPOTS = 32;   // differences looked at to see where the bins should be

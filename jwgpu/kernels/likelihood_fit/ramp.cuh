@@ -1,6 +1,7 @@
 // One ramp: what is known of it, and its part of the workspace. Twin of block_cpu.py and cpu.py.
 #pragma once
 #include "flags.cuh"
+#include "sorting.cuh"
 
 // Factors of the covariance matrix, as in readout.py.
 enum Factor { TIME, BY_PHOTON, BY_READ, NEXT_PHOTON, NEXT_READ, HAS_PAIRS };
@@ -95,28 +96,6 @@ __device__ inline void gather(const Exposure& exposure, const Readout& readout, 
     ramp.uses[0] = groupdq[0] == 0;
 }
 
-// Sort the first `length` steps by Batcher's merge exchange, as median_cpu.sort_columns.
-__device__ inline void sort_steps(const Ramp& ramp, int length)
-{
-    int top = 1;
-    while (2 * top < length) top *= 2;
-    for (int size = top; size > 0; size /= 2) {
-        int distance = size, stride = top, remainder = 0;
-        while (true) {
-            for (int k = 0; k < length - distance; ++k) {
-                if ((k & size) != remainder) continue;
-                const double low = ramp.at(STEPS, k), high = ramp.at(STEPS, k + distance);
-                ramp.at(STEPS, k) = low < high ? low : high;
-                ramp.at(STEPS, k + distance) = low < high ? high : low;
-            }
-            if (stride == size) break;
-            distance = stride - size;
-            stride /= 2;
-            remainder = size;
-        }
-    }
-}
-
 // Estimate the noise: that of photons from the median of all differences, used or not.
 __device__ inline void guess_rates(const Exposure& exposure, long long pixel, Ramp& ramp)
 {
@@ -128,7 +107,8 @@ __device__ inline void guess_rates(const Exposure& exposure, long long pixel, Ra
         ramp.at(STEPS, k) = value;
         is_unknown = is_unknown || value != value;
     }
-    sort_steps(ramp, n);
+    auto step_at = [&](int k) -> double& { return ramp.at(STEPS, k); };
+    sort_in_memory(step_at, n, Smaller());
     double middle = ramp.at(STEPS, half);
     if ((n & 1) == 0) middle = (ramp.at(STEPS, half - 1) + middle) / 2.0;
     if (is_unknown) middle = nan("");

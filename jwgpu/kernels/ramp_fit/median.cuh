@@ -2,9 +2,9 @@
 // registers; with STEPS = 0 there may be any number, and the median is searched for.
 #pragma once
 #include "flags.cuh"
+#include "ordered.cuh"
 #include "segment.cuh"
-
-__device__ double infinity() { return (double)__int_as_float(0x7f800000); }
+#include "sorting.cuh"
 
 // The differences of successive samples, in DN/s, one after the other.
 struct Differences {
@@ -36,34 +36,6 @@ struct Differences {
 
 #if STEPS > 0
 
-// The largest power of 2 below STEPS.
-__device__ constexpr int largest_power()
-{
-    int power = 1;
-    while (2 * power < STEPS) power *= 2;
-    return power;
-}
-constexpr int TOP = largest_power();
-
-// Sort by Batcher's merge exchange (Knuth, The Art of Computer Programming 3, 5.2.2, algorithm M).
-// Which values are compared is known to the compiler, so that all stay in registers.
-template <int SIZE, int STRIDE, int DISTANCE, int REMAINDER>
-__device__ void merge_exchange(double (&steps)[STEPS])
-{
-#pragma unroll
-    for (int k = 0; k < STEPS - DISTANCE; ++k)
-        if ((k & SIZE) == REMAINDER) {
-            const double low = steps[k];
-            const double high = steps[k + DISTANCE];
-            steps[k] = low < high ? low : high;
-            steps[k + DISTANCE] = high < low ? low : high;
-        }
-    if constexpr (STRIDE != SIZE)
-        merge_exchange<SIZE, STRIDE / 2, STRIDE - SIZE, SIZE>(steps);
-    else if constexpr (SIZE > 1)
-        merge_exchange<SIZE / 2, TOP, SIZE / 2, 0>(steps);
-}
-
 // Find the middle of the usable differences; tell whether there is any.
 __device__ bool find_middle(const Ramp& ramp, double group_time, double& middle)
 {
@@ -80,7 +52,7 @@ __device__ bool find_middle(const Ramp& ramp, double group_time, double& middle)
         }
     }
     if (known == 0) return false;
-    merge_exchange<TOP, TOP, TOP, 0>(steps);
+    sort_in_registers(steps, Smaller());
     // Not looked up by place: an array whose places are not known to the compiler is put into
     // memory. In a sorted one, the largest of the first values is the last of them.
     double lower = -infinity();

@@ -1,22 +1,6 @@
 // Medians of a few values that cannot be put in order in place: by bisection of what is possible.
 #pragma once
-
-// What stands for a missing value.
-inline __device__ double infinity() { return __longlong_as_double(0x7ff0000000000000ll); }
-
-// A number that grows with the value: its bits, those of negative values turned round.
-inline __device__ unsigned long long key_of(double value)
-{
-    const long long bits = __double_as_longlong(value);
-    const unsigned long long sign = 0x8000000000000000ull;
-    return bits < 0 ? ~(unsigned long long)bits : (unsigned long long)bits | sign;
-}
-
-inline __device__ double value_of(unsigned long long key)
-{
-    const unsigned long long sign = 0x8000000000000000ull;
-    return __longlong_as_double((long long)(key & sign ? key ^ sign : ~key));
-}
+#include "ordered.cuh"
 
 // The median of the n values that are not missing; there is at least one, and no NaN.
 template <typename Window>

@@ -3,15 +3,12 @@
 // the number of a region is that of its first run, and its sums are integers. Only which run points
 // at which on the way to the first one does.
 // unordered: join_runs
+#include "run.cuh"
 #include "union.cuh"
 
 // A search: the plane to look at, the one to leave out (-1: none), the flag, the least area.
 struct Search {
     long long plane, unless, flag, least_area;
-};
-
-struct Run {
-    int row, first, last;
 };
 
 // Columns that a warp reads before it looks at them: 32 each.

@@ -1,11 +1,8 @@
 // Areas of regions, what they enclose included. A block takes one region: it joins the pixels
 // around it, in its box and one pixel of margin, to sets; what is not in the set of the margin is
 // enclosed.
+#include "run.cuh"
 #include "union.cuh"
-
-struct Run {
-    int row, first, last;
-};
 
 constexpr int TAKEN = -1;
 
