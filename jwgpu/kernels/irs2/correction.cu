@@ -29,6 +29,21 @@ struct Drift {
     float level, slope;
 };
 
+// The tile of a block, and the series that it is part of: blockIdx.z counts through the outputs of
+// each image.
+struct Tile {
+    int first_time, first_line, image, output;
+    Drift drift;  // of the output
+
+    __device__ Tile(const float* drifts, int first_output, int n_outputs, int outputs)
+        : first_time(blockIdx.x * TILE), first_line(blockIdx.y * TILE),
+          image(blockIdx.z / n_outputs), output(first_output + blockIdx.z % n_outputs)
+    {
+        const long long task = (long long)image * outputs + output;
+        drift = {drifts[2 * task], drifts[2 * task + 1]};
+    }
+};
+
 // A sample less its offset and, if that is not exactly zero, less the drift.
 __device__ float remainder_of(float value, double offset, float t, Drift drift)
 {
@@ -92,26 +107,23 @@ extern "C" __global__ void lay_out_in_time(
 {
     __shared__ float tile[TILE][TILE + 1];
     const Exposure from = {images, offset, row_at, rows, lines, times, is_reversed};
-    const int first_time = blockIdx.x * TILE, first_line = blockIdx.y * TILE;
-    const int i = blockIdx.z / n_outputs, output = first_output + blockIdx.z % n_outputs;
-    const long long task = (long long)i * outputs + output;
-    const Drift line_of = {drift[2 * task], drift[2 * task + 1]};
+    const Tile own(drift, first_output, n_outputs, outputs);
     for (int k = threadIdx.y; k < TILE; k += blockDim.y) {
-        const int time = first_time + k, line = first_line + threadIdx.x;
+        const int time = own.first_time + k, line = own.first_line + threadIdx.x;
         if (time >= times || line >= lines) continue;
         const int source = source_time[time];
-        const int row = source >= 0 ? from.row(output, source) : -1;
+        const int row = source >= 0 ? from.row(own.output, source) : -1;
         float value = 0.0f;
         if (row >= 0) {
             const long long place = from.place(row, line);
-            value = remainder_of(images[from.image(i) + place], offset[place],
-                                 from.mid_time(line, source), line_of);
+            value = remainder_of(images[from.image(own.image) + place], offset[place],
+                                 from.mid_time(line, source), own.drift);
         }
         tile[k][threadIdx.x] = value;
     }
     __syncthreads();
     for (int k = threadIdx.y; k < TILE; k += blockDim.y) {
-        const int line = first_line + k, time = first_time + threadIdx.x;
+        const int line = own.first_line + k, time = own.first_time + threadIdx.x;
         if (time >= times || line >= lines) continue;
         series[((long long)blockIdx.z * lines + line) * times + time] = tile[threadIdx.x][k];
     }
@@ -215,26 +227,23 @@ extern "C" __global__ void subtract_correction(
 {
     __shared__ float tile[TILE][TILE + 1];
     const Exposure to = {images, offset, row_at, rows, lines, times, is_reversed};
-    const int first_time = blockIdx.x * TILE, first_line = blockIdx.y * TILE;
-    const int i = blockIdx.z / n_outputs, output = first_output + blockIdx.z % n_outputs;
-    const long long task = (long long)i * outputs + output;
-    const Drift line_of = {drift[2 * task], drift[2 * task + 1]};
+    const Tile own(drift, first_output, n_outputs, outputs);
     for (int k = threadIdx.y; k < TILE; k += blockDim.y) {
-        const int line = first_line + k, time = first_time + threadIdx.x;
+        const int line = own.first_line + k, time = own.first_time + threadIdx.x;
         if (time >= times || line >= lines) continue;
         tile[k][threadIdx.x] = correction[((long long)blockIdx.z * lines + line) * times + time];
     }
     __syncthreads();
     for (int k = threadIdx.y; k < TILE; k += blockDim.y) {
-        const int time = first_time + k, line = first_line + threadIdx.x;
+        const int time = own.first_time + k, line = own.first_line + threadIdx.x;
         if (time >= times || line >= lines) continue;
-        const int row = to.row(output, time);
+        const int row = to.row(own.output, time);
         const bool is_science = is_science_time[time];
         if (row < 0 || !(is_science || keep_reference)) continue;
         const long long place = to.place(row, line);
-        float* pixel = images + to.image(i) + place;
+        float* pixel = images + to.image(own.image) + place;
         const float rest =
-            remainder_of(*pixel, offset[place], to.mid_time(line, time), line_of)
+            remainder_of(*pixel, offset[place], to.mid_time(line, time), own.drift)
             - tile[threadIdx.x][k];
         *pixel = is_science ? (float)(rest + offset[place]) : rest;
     }

@@ -25,7 +25,8 @@ __device__ float sum_of_leaf(const Value& value, int first, int n)
 
 __device__ inline int half_of(int n) { return n / 2 - n / 2 % 8; }
 
-// The sum of n values, at most 8192, by a warp together; the result is that of lane 0.
+// The sum of n values by a warp together; the result is that of lane 0. Up to 7688 values, since
+// beyond those a part that was halved six times may still be larger than a leaf.
 template <typename Value>
 __device__ float sum_in_pairs(const Value& value, int n, int lane)
 {
