@@ -6,6 +6,7 @@ arrays live.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -32,8 +33,11 @@ _SHARED = (_KERNELS / "cuda", _KERNELS)
 #: What None becomes: CuPy has no null pointer of its own.
 _NULL = np.uintp(0)
 
-#: Dynamic shared memory, in bytes, that a block gets without asking for more.
-_PLENTY = 48 << 10
+#: What every card has room for: blocks along each axis, threads of a block, and bytes of dynamic
+#: shared memory of a block that need not be asked for.
+_MOST_BLOCKS = ((1 << 31) - 1, 65535, 65535)
+_MOST_THREADS = 1024
+_MOST_SHARED = 48 << 10
 
 _INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"')
 _ONCE = re.compile(r"^\s*#\s*pragma\s+once\b")
@@ -92,7 +96,7 @@ def launch(
     block : int or sequence of int
         Threads of a block.
     shared_memory : int
-        Dynamic shared memory of a block, in bytes.
+        Dynamic shared memory of a block, in bytes; 48 kB at most.
     defines : dict, optional
         What the preprocessor is given; a ``// build:`` line of the source must name the same, so
         that the tests compile it too.
@@ -101,6 +105,8 @@ def launch(
     ------
     TypeError
         If an argument is a Python number, or an array is not contiguous.
+    ValueError
+        If the grid, a block or its shared memory is larger than every card has room for.
     DeviceError
         If arrays of several devices are mixed.
     """
@@ -112,10 +118,10 @@ def launch(
         return
     grid = tuple(-(-n // size) for n, size in zip(threads, shape, strict=True))
     options = OPTIONS + _options(defines)
+    source = source_path(python_file)
+    _check_room(f"{_name(source)}: {function}", grid, shape, shared_memory)
     with _on_device(arrays) as number:
-        kernel = _kernel(xp, number, source_path(python_file), function, options)
-        if shared_memory > _PLENTY:
-            kernel.max_dynamic_shared_size_bytes = shared_memory
+        kernel = _kernel(xp, number, source, function, options)
         given = tuple(_NULL if value is None else value for value in arguments)
         kernel(grid, shape, given, shared_mem=shared_memory)
 
@@ -214,6 +220,22 @@ def _check(function: str, arguments: Sequence[Any]) -> None:
         flags = getattr(value, "flags", None)
         if flags is not None and not isinstance(value, np.generic) and not flags.c_contiguous:
             raise TypeError(f"{function}: argument {place} is an array with gaps between samples")
+
+
+def _check_room(
+    kernel: str, grid: tuple[int, ...], block: tuple[int, int, int], shared_memory: int
+) -> None:
+    """Refuse what a card would refuse, in words that do not name the kernel."""
+    if any(n > most for n, most in zip(grid, _MOST_BLOCKS, strict=True)):
+        raise ValueError(
+            f"{kernel}: a grid of {grid} blocks; {_MOST_BLOCKS} are the most along x, y and z"
+        )
+    if not 0 < math.prod(block) <= _MOST_THREADS:
+        raise ValueError(f"{kernel}: a block of {block} threads; {_MOST_THREADS} are the most")
+    if shared_memory > _MOST_SHARED:
+        raise ValueError(
+            f"{kernel}: {shared_memory} bytes of shared memory; {_MOST_SHARED} are the most"
+        )
 
 
 def _triple(sizes: int | Sequence[int]) -> tuple[int, int, int]:

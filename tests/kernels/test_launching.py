@@ -84,6 +84,29 @@ def test_defines_that_the_tests_would_not_compile_are_refused(gpu, python_file):
         launch(python_file, "scale", 3, arguments, defines={"FACTOR": 5})
 
 
+@pytest.mark.parametrize(
+    ("n_threads", "room", "why"),
+    [
+        ((8, 65536), {"block": 8}, r"cuda.cu: scale: a grid of \(1, 65536, 1\) blocks"),
+        ((8, 1, 65536), {"block": 8}, r"a grid of \(1, 1, 65536\) blocks"),
+        (1 << 31, {"block": 1}, r"a grid of \(2147483648, 1, 1\) blocks"),
+        (8, {"block": (32, 64)}, r"a block of \(32, 64, 1\) threads; 1024 are the most"),
+        (8, {"shared_memory": (48 << 10) + 1}, "49153 bytes of shared memory; 49152 are the most"),
+    ],
+)
+def test_what_no_card_has_room_for_is_refused(gpu, python_file, n_threads, room, why):
+    data, flags = gpu.xp.zeros(3, gpu.xp.float32), gpu.xp.zeros(3, gpu.xp.uint8)
+    arguments = (data, flags, np.int64(3))
+    with pytest.raises(ValueError, match=why):
+        launch(python_file, "scale", n_threads, arguments, defines={"FACTOR": 2}, **room)
+
+
+def test_the_largest_grid_is_let_through(gpu, python_file):
+    data, flags = gpu.xp.zeros(3, gpu.xp.float32), gpu.xp.zeros(3, gpu.xp.uint8)
+    arguments = (data, flags, np.int64(3))
+    launch(python_file, "scale", (8, 65535), arguments, block=8, defines={"FACTOR": 2})
+
+
 def test_a_source_holds_its_headers_once_and_names_its_lines(tmp_path):
     (tmp_path / "one.cuh").write_text("#pragma once\nint one;\n")
     (tmp_path / "two.cuh").write_text('#include "one.cuh"\nint two;\n')
