@@ -369,6 +369,8 @@ _DECODERS: Mapping[str, Callable[[Decoding], types.Reference]] = {
     "filteroffset": geometry.filteroffset,
     "photom": photometry.photom,
     "area": photometry.area,
+    "apcorr": photometry.apcorr,
+    "abvegaoffset": photometry.abvegaoffset,
     "trapdensity": _trapdensity,
     "trappars": _trappars,
     "persat": _persat,

@@ -60,6 +60,42 @@ def area(decoding: Decoding) -> types.Reference:
     return types.AreaReference(decoding.image("SCI", 2), *_areas(decoding), **decoding.common())
 
 
+def apcorr(decoding: Decoding) -> types.Reference:
+    """Decode the aperture corrections of imaging modes.
+
+    Raises
+    ------
+    ReferenceFileError
+        If there is no table of them.
+    """
+    columns = ("eefraction", "radius", "apcorr", "skyin", "skyout")
+    table = decoding.source.table("APCORR")
+    if table is None or any(name not in table for name in columns):
+        raise ReferenceFileError(
+            f"{decoding.source.path}: has no table APCORR with the columns {', '.join(columns)}, "
+            "which images need"
+        )
+    return types.ApcorrReference(dict(table), **decoding.common())
+
+
+def abvegaoffset(decoding: Decoding) -> types.Reference:
+    """Decode the offsets between AB and Vega magnitudes.
+
+    Raises
+    ------
+    ReferenceFileError
+        If there is no table of them.
+    """
+    found = decoding.source.node("abvega_offset")
+    names = [str(name) for name in getattr(found, "colnames", None) or found or ()]
+    if "abvega_offset" not in names:
+        raise ReferenceFileError(
+            f"{decoding.source.path}: has no table abvega_offset with a column of that name"
+        )
+    table = {name: np.array(found[name]) for name in names}
+    return types.ABVegaOffsetReference(table, **decoding.common())
+
+
 def _areas(decoding: Decoding) -> tuple[Any, Any]:
     """Return the average area of a pixel, in steradian and in square arcsec; None if not there."""
     found: list[Any] = [decoding.number(keyword, float) for keyword in ("PIXAR_SR", "PIXAR_A2")]

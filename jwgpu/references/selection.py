@@ -15,6 +15,7 @@ from jwgpu.references.exposure import Exposure, Region
 
 _ALL = ("FGS", "MIRI", "NIRCAM", "NIRISS", "NIRSPEC")
 _NEAR_IR = ("FGS", "NIRCAM", "NIRISS", "NIRSPEC")
+_IMAGERS = ("FGS", "MIRI", "NIRCAM", "NIRISS")
 
 
 def _for(instruments: tuple[str, ...], *keywords: str) -> dict[str, tuple[str, ...]]:
@@ -61,6 +62,11 @@ SELECTORS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "trapdensity": _for(("FGS", "NIRCAM", "NIRISS"), "DETECTOR"),
     "trappars": _for(("FGS", "NIRCAM", "NIRISS"), "DETECTOR"),
     "persat": _for(("FGS", "NIRCAM", "NIRISS"), "DETECTOR"),
+    "apcorr": {
+        **_for(_IMAGERS, "EXP_TYPE"),
+        **_for(("NIRSPEC",), "EXP_TYPE", "FILTER", "GRATING"),
+    },
+    "abvegaoffset": _for(_IMAGERS, "EXP_TYPE"),
 }
 
 #: For types that the tables above do not have: whatever of these a file states must fit.

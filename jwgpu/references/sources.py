@@ -85,6 +85,7 @@ class ModelSource:
         "TRAPPARS": "trappars_table",
         "DQ": "dq_table",
         "PHOTOM": "phot_table",
+        "APCORR": "apcorr_table",
         "TIMECOEFF_LINEAR": "timecoeff_linear",
         "TIMECOEFF_EXPONENTIAL": "timecoeff_exponential",
         "TIMECOEFF_POWERLAW": "timecoeff_powerlaw",

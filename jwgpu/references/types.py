@@ -340,3 +340,26 @@ class AreaReference(Reference):
     data: Array
     area_sr: float | None = None
     area_arcsec2: float | None = None
+
+
+@dataclass
+class ApcorrReference(Reference):
+    """Circular apertures for images, and what they miss of a point source.
+
+    ``table`` maps lower-case names to columns: ``eefraction`` (share of the light within),
+    ``radius``, ``skyin`` and ``skyout`` (pixels), ``apcorr`` (all light over that within), and what
+    the rows are chosen by: ``filter``, ``pupil``, ``subarray``.
+    """
+
+    table: Mapping[str, Any]
+
+
+@dataclass
+class ABVegaOffsetReference(Reference):
+    """From AB to Vega magnitudes.
+
+    ``table`` maps names to columns: ``abvega_offset`` (AB minus Vega magnitude), and what the rows
+    are chosen by: ``detector``, ``filter``, ``pupil``.
+    """
+
+    table: Mapping[str, Any]

@@ -1,4 +1,4 @@
-"""References of stage 2 for images: geometry, flat field and photometry, in the formats of CRDS."""
+"""References for images: geometry, flat field and photometry, in the formats of CRDS."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from jwgpu.models import flags as dq
 from jwgpu.simulate.geometry import Detector, full_frame, reference_pixels
 from jwgpu.simulate.keywords import optical_elements
+from jwgpu.simulate.photometry_references import abvegaoffset_model, apcorr_model
 from jwgpu.simulate.settings import Settings
 from jwgpu.simulate.subarrays import find_detector
 from jwgpu.simulate.writing import quiet_models, save_reproducibly
@@ -20,6 +21,7 @@ _FLAT_ERROR = 0.003
 _BAD_FLAT = 2e-4  # share of pixels without a flat field
 _FACTOR = {"NIRCAM": 2.1, "NIRISS": 0.9, "MIRI": 0.45, "FGS": 1.3}  # MJy/sr per DN/s
 _BEND = 2e-5  # of the distortion, in the units of pixels from the centre over 1000
+_IN_ASDF = ("distortion", "filteroffset", "abvegaoffset")
 _DEGREE = 4  # of the distortion
 _INVERSE_DEGREE = 5
 
@@ -108,8 +110,9 @@ def write_imaging_references(
     types: Sequence[str] | None = None,
     area: bool = True,
     changes: Sequence[str] = (),
+    psf_sigma: float = 1.0,
 ) -> dict[str, Path]:
-    """Write what stage 2 needs for images of one detector.
+    """Write what stages 2 and 3 need for images of one detector.
 
     Parameters
     ----------
@@ -118,12 +121,14 @@ def write_imaging_references(
     instrument, detector : str
         As in the header: ``NIRCAM``, ``NRCA1``.
     types : sequence of str, optional
-        ``distortion``, ``filteroffset``, ``flat``, ``photom``, ``area``; by default all that the
-        instrument has.
+        ``distortion``, ``filteroffset``, ``flat``, ``photom``, ``area``, ``apcorr``,
+        ``abvegaoffset``; by default all that the instrument has.
     area : bool
         Whether PHOTOM tells the area of a pixel.
     changes : sequence of str
         How the throughput changes over time: ``linear``, ``exponential``, ``powerlaw``.
+    psf_sigma : float
+        Width of a star, in pixels: that of the exposures' settings.
 
     Returns
     -------
@@ -139,13 +144,15 @@ def write_imaging_references(
         "flat": lambda: _flat(camera, datamodels),
         "photom": lambda: _photom(camera, datamodels, area, changes),
         "area": lambda: _area(camera, datamodels),
+        "apcorr": lambda: apcorr_model(camera, datamodels, psf_sigma),
+        "abvegaoffset": lambda: abvegaoffset_model(camera, datamodels),
     }
     wanted = types or [name for name in makers if (instrument, name) != ("FGS", "filteroffset")]
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     written = {}
     for reftype in wanted:
-        suffix = ".asdf" if reftype in ("distortion", "filteroffset") else ".fits"
+        suffix = ".asdf" if reftype in _IN_ASDF else ".fits"
         path = folder / f"jwst_{instrument}_{reftype}_{detector}_imaging{suffix}".lower()
         with quiet_models(), makers[reftype]() as model:
             _describe(model, reftype, camera)
