@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from jwgpu.backends.compiling import load_module
+from jwgpu.backends.kept import forget_kept
 from jwgpu.errors import DeviceError
 
 #: What brings all that is needed beside the driver.
@@ -159,7 +160,11 @@ class CudaDevice:
             return int(device.mem_info[0] + kept)
 
     def give_back_memory(self) -> None:
-        """Give back what is kept for later arrays, so that one large array may take its place."""
+        """Give back what is kept for later arrays, so that one large array may take its place.
+
+        Tables that kernels keep are forgotten, too, on every device.
+        """
+        forget_kept()
         with self.xp.cuda.Device(self.number):
             self.xp.get_default_memory_pool().free_all_blocks()
 

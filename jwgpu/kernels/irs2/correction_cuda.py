@@ -7,12 +7,12 @@ fastest so. The CPU transforms the same in two steps; the two differ by rounding
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
 
 from jwgpu.backends import namespace_of
+from jwgpu.backends.kept import kept_on_device
 from jwgpu.kernels.irs2 import tables
 from jwgpu.kernels.irs2.layout import LINE_TIME, OUTPUTS, InterleavedLayout
 from jwgpu.kernels.irs2.tables import BORDER, REACH, ROUNDS
@@ -37,7 +37,7 @@ class Known:
     transmission: Any
 
 
-@cache
+@kept_on_device(maxsize=4)
 def known_on(xp: Any, number: int) -> Known:
     """Send the tables to the current device, the one of that number, once."""
     times, sources = tables.stretched()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jwgpu.backends import namespace_of
+from jwgpu.backends.kept import kept_on_device
 from jwgpu.kernels.launching import launch
 from jwgpu.kernels.ramp_fit import Fit, Segments, Timing
 from jwgpu.kernels.ramp_fit.results import empty_fit, no_segments_yet
@@ -148,7 +148,7 @@ def _weights(like: Any, longest: int, name: str) -> Any:
         return _sent_weights(namespace_of(like), like.device.id, longest, name)
 
 
-@lru_cache(maxsize=16)
+@kept_on_device(maxsize=16)
 def _sent_weights(xp: Any, device: int, longest: int, name: str) -> Any:
     # Made on the host, once for all exposures: powers by another library would differ.
     del device
