@@ -218,7 +218,9 @@ def make_field(
     camera: Detector = chosen.camera
     references = Path(folder) / "references"
     write_references(chosen, references)
-    written = write_imaging_references(references, camera.instrument, camera.name)
+    written = write_imaging_references(
+        references, camera.instrument, camera.name, psf_sigma=chosen.psf_sigma
+    )
     response = cut(fits.getdata(written["flat"], "SCI"), chosen)
     stars = isolated_stars(chosen, distance, flux)
     exposures = [
