@@ -8,9 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from stpipe.library import AbstractModelLibrary
+
 from jwgpu.associations import is_association, open_library, read_association
 from jwgpu.errors import InputError, NotYetError, ParameterError
 from jwgpu.models.images import Image, mark_invalid
+from jwgpu.models.lent_models import BorrowedLibrary, LentModels
 from jwgpu.models.library import Library
 from jwgpu.models.mosaics import Mosaic, model_of_mosaic
 from jwgpu.models.reading_images import image_of
@@ -91,6 +94,10 @@ class ResampleStep(ImageStep):
         """
         if isinstance(source, str):
             source = self.make_input_path(source)
+        if isinstance(source, LentModels):
+            source = source.library
+        elif isinstance(source, AbstractModelLibrary):
+            source = BorrowedLibrary(source)
         if isinstance(source, (str, Path)) and is_association(source):
             association = read_association(source)
             kinds = sorted({member.kind for member in association.members})
