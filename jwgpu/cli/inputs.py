@@ -53,7 +53,7 @@ def check_exists(path: str, entry: Entry) -> None:
         If there is no such file, or it is a folder without exposures.
     """
     if os.path.isdir(path):
-        wanted = " or ".join(f"*_{suffix}.fits" for suffix in entry.starts_from)
+        wanted = " or ".join(f"*_{_ending(suffix)}" for suffix in entry.starts_from)
         raise InputError(f"{path}: no {wanted} in this folder: name the files to calibrate")
     if not os.path.exists(path):
         raise InputError(f"{path}: there is no such file: check the name")
@@ -101,7 +101,12 @@ def _in_folder(path: str, input_dir: str | None) -> str:
 def _exposures_in(folder: str, entry: Entry) -> list[str]:
     """List what a pipeline or step starts from in a folder."""
     for suffix in entry.starts_from:
-        found = glob.glob(os.path.join(glob.escape(folder), f"*_{suffix}.fits"))
+        found = glob.glob(os.path.join(glob.escape(folder), f"*_{_ending(suffix)}"))
         if found:
             return sorted(found)
     return []
+
+
+def _ending(suffix: str) -> str:
+    """Return how the name of a file ends that a pipeline starts from."""
+    return suffix if "." in suffix else f"{suffix}.fits"

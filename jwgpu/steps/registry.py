@@ -26,7 +26,8 @@ class Entry(NamedTuple):
     official_alias
         The alias that the official package gives it, where that differs from ``alias``.
     starts_from
-        Suffixes of what it is given, the usual one first: what a folder means.
+        Suffixes of what it is given, the usual one first: what a folder means. Of files that are
+        not FITS with their extension: ``asn.json``.
     """
 
     alias: str
@@ -193,6 +194,13 @@ STEPS: tuple[Entry, ...] = (
         starts_from=("cal",),
     ),
     Entry(
+        "wfs_combine",
+        "jwgpu.steps.wfs_combine:WfsCombineStep",
+        "wavefront sensing, stage 3: combine pairs of dithered images: _asn.json -> _wfscmb",
+        official_alias="calwebb_wfs-image3",
+        starts_from=("asn.json",),
+    ),
+    Entry(
         "badpix_selfcal",
         "jwgpu.steps.badpix_selfcal:BadpixSelfcalStep",
         "flag pixels that stand out in all exposures of a target",
@@ -219,7 +227,9 @@ def find(name: str) -> Entry | None:
     alias = name.replace("-", "_")
     class_name = name.replace(":", ".").rpartition(".")[2]
     for entry in ENTRIES:
-        if alias in (entry.alias, entry.official_alias) or class_name == entry.class_name:
+        official = (entry.official_alias or entry.alias).replace("-", "_")
+        names = (entry.alias, official, official.removeprefix("calwebb_"))
+        if alias in names or class_name == entry.class_name:
             return entry
     return None
 
