@@ -71,6 +71,7 @@ SHAPES = [pytest.param((1, 2, 5, 7), marks=races), (2, 5, 9, 33), (3, 20, 3, 70)
 @pytest.mark.parametrize("at_once", [1, 100, 1 << 24])
 def test_noise(gpu: Any, shape: Any, searched: bool, at_once: int, monkeypatch: Any) -> None:
     monkeypatch.setattr(cuda, "_WORKSPACE", at_once * (10 if at_once == 1 else 1))
+    monkeypatch.setattr(cuda, "_FEWEST_PIXELS", 1)
     scene = Scene(shape)
     names = ("data", "groupdq", "gain", "readnoise")
     want = [np.empty(shape[2:], np.float32) for _ in range(2)]
@@ -90,6 +91,7 @@ def test_noise(gpu: Any, shape: Any, searched: bool, at_once: int, monkeypatch: 
 @pytest.mark.parametrize("at_once", [300, 1 << 24])
 def test_clipped_noise(gpu: Any, shape: Any, at_once: int, monkeypatch: Any) -> None:
     monkeypatch.setattr(cuda, "_WORKSPACE", at_once)
+    monkeypatch.setattr(cuda, "_FEWEST_PIXELS", 1)
     scene = Scene(shape)
     # Some far out, to be clipped.
     scene.data[:, 1:][scene.random.random((shape[0], shape[1] - 1, *shape[2:])) < 0.05] += 1e4
@@ -104,6 +106,26 @@ def test_clipped_noise(gpu: Any, shape: Any, at_once: int, monkeypatch: Any) -> 
             cuda.clip_noise(*given_there, group, gpu.send(scene.gain), searched, *found)
             for ours, expected in zip(found, want, strict=True):
                 np.testing.assert_array_equal(gpu.fetch(ours), expected)
+
+
+@pytest.mark.parametrize(
+    ("n_values", "pixels_at_once"),
+    [(1, 250_000), (1000, 16777), (10_000, 8192), (100_000, 2684), (1 << 28, 1), (1 << 29, 1)],
+)
+def test_workspaces_of_long_series_have_enough_pixels(
+    monkeypatch: Any, n_values: int, pixels_at_once: int
+) -> None:
+    taken = []
+
+    class Space:
+        def empty(self, size: int, dtype: str) -> None:
+            taken.append(size)
+
+    monkeypatch.setattr(cuda, "namespace_of", lambda array: Space())
+    data = np.broadcast_to(np.float32(0), (1, 2, 500, 500))
+    parts = list(cuda.workspaces(data, n_values, "float32"))
+    assert taken == [n_values * pixels_at_once]
+    assert sum(some for _, _, some in parts) == 500 * 500
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -19,8 +19,11 @@ _HERE: Final = Path(__file__).parent
 _PIXELS: Final = 1 << 25
 #: Rows of images for which a grid has room: 65535 blocks of 8.
 _MOST_ROWS: Final = 65535 * 8
-#: Values that a workspace holds: 64 MiB, so that most of it stays in the cache.
+#: Values that a workspace holds: 64 MiB, so that most of it stays in the cache; of long series more,
+#: up to 1 GiB, since fewer pixels would leave most of a GPU idle.
 _WORKSPACE: Final = 1 << 24
+_LARGEST_WORKSPACE: Final = 1 << 28
+_FEWEST_PIXELS: Final = 1 << 13
 
 
 def find_noise(
@@ -65,7 +68,9 @@ def clip_noise(
 def workspaces(data: Any, n_values: int, dtype: str) -> Iterator[tuple[Any, int, int]]:
     """Yield an array (values, some pixels), and which pixels it is for: the first, how many."""
     n_pixels = prod(data.shape[2:])
-    at_once = min(n_pixels, max(_WORKSPACE // max(n_values, 1), 1))
+    n_each = max(n_values, 1)
+    enough = min(_FEWEST_PIXELS, _LARGEST_WORKSPACE // n_each)
+    at_once = min(n_pixels, max(_WORKSPACE // n_each, enough, 1))
     values = namespace_of(data).empty(n_values * at_once, dtype)
     for first in range(0, n_pixels, max(at_once, 1)):
         yield values, first, min(at_once, n_pixels - first)
