@@ -26,7 +26,11 @@ from jwgpu.steps.cleaning import (
     clean_images,
     wave_cleaning,
 )
-from jwgpu.steps.flicker_parameters import AUTOMATIC_TYPES, choose_parameters
+from jwgpu.steps.flicker_parameters import (
+    AUTOMATIC_TYPES,
+    choose_parameters,
+    mean_of_integrations,
+)
 from jwgpu.steps.median_image import (
     MedianImage,
     check_median_image,
@@ -244,7 +248,7 @@ class CleanFlickerNoiseStep(RampOrRateStep):
         if isinstance(exposure, Ramp):
             rate = draft_rates(self, exposure, per_integration=False).data
         elif exposure.data.ndim == 3:
-            rate = namespace_of(exposure.data).nanmean(exposure.data, axis=0)
+            rate = mean_of_integrations(exposure.data)
         else:
             rate = exposure.data.copy()
         if flat is not None:

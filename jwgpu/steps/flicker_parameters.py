@@ -80,6 +80,23 @@ class Measured(NamedTuple):
     scatter: float
 
 
+def mean_of_integrations(rates: Any) -> Any:
+    """Return the mean over integrations, (y, x) float32; NaN do not count.
+
+    Parameters
+    ----------
+    rates : array, (ints, y, x) float32
+    """
+    xp = namespace_of(rates)
+    total = xp.zeros_like(rates[0])
+    count = xp.zeros(total.shape, xp.float64)
+    for image in rates:  # in this order on every device
+        is_number = ~xp.isnan(image)
+        total += xp.where(is_number, image, xp.float32(0))
+        count += is_number
+    return (total / xp.where(count > 0, count, xp.nan)).astype(xp.float32)
+
+
 def choose_parameters(kind: str, rate: Any, slow_axis: int, device: Any) -> Chosen:
     """Choose how to clean an image.
 
@@ -149,7 +166,10 @@ def _clean_quickly(image: Any, slow_axis: int) -> Any:
 
 
 def _average(xp: Any, image: Any, axis: int, first: Fraction, stop: Fraction) -> Any:
-    """Return the mean along an axis of a part of an image, NaN left out."""
+    """Return the mean along an axis of a part of an image, NaN left out.
+
+    The order of its sums is the library's. What that decides is far from any limit that matters.
+    """
     length = image.shape[axis]
     part = [slice(None), slice(None)]
     part[axis] = slice(round(first * length), round(stop * length))

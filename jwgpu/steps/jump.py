@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from jwgpu.backends import namespace_of
 from jwgpu.errors import InputError
 from jwgpu.kernels.jump import (
     JumpCount,
@@ -20,6 +18,7 @@ from jwgpu.kernels.jump import (
     is_clipped,
 )
 from jwgpu.kernels.large_events import ShowerSettings, SnowballSettings
+from jwgpu.kernels.moving_median import middle
 from jwgpu.models.flags import DO_NOT_USE, JUMP_DET, NO_GAIN_VALUE
 from jwgpu.models.ramp import Ramp
 from jwgpu.models.stored_planes import StoredPlanes
@@ -321,9 +320,7 @@ def _required(ramp: Ramp, attribute: str, keyword: str) -> Any:
 
 def _median(gain: Any) -> Any:
     """Return the median gain as a float32 scalar; NaN if no pixel has one. Waits for the device."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        return np.float32(float(namespace_of(gain).nanmedian(gain)))
+    return np.float32(float(middle(gain.reshape(-1))))
 
 
 def _record_rates(ramp: Ramp, count: JumpCount, events: int, expands_cores: bool) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from typing import Any, NamedTuple
 
 from jwgpu.backends import namespace_of
 from jwgpu.errors import NotYetError
+from jwgpu.kernels.median_stack import median_stack
+from jwgpu.kernels.moving_median import middle
 from jwgpu.models.ramp import Ramp
 from jwgpu.models.rates import Rates
 from jwgpu.runner.parts import in_rows
@@ -79,25 +80,25 @@ def median_image(exposure: Ramp | Rates, rates: Rates, gain: Any = None) -> Medi
         If no integration has a finite count rate, or a keyword is missing.
     """
     xp = namespace_of(rates.data)
-    with warnings.catch_warnings():
-        # Pixels that no integration has a value for.
-        warnings.simplefilter("ignore", RuntimeWarning)
-        if gain is None:
-            light = xp.nanmedian(rates.data, axis=(1, 2))
-        else:
-            light = light_curve(rates, gain)
-        scale = light / xp.nanmedian(light)
-        is_good = xp.isfinite(scale)
-        if not bool(is_good.any()):
-            raise ValueError("no integration has a finite count rate")
-        if not bool(is_good.all()):
-            n_bad = int((~is_good).sum())
-            log.warning("%d integrations have no count rate: the median is taken", n_bad)
-            scale[~is_good] = xp.median(scale[is_good])
-        image = xp.empty(exposure.data.shape[1:], xp.float32)
-        # A row, or a group, at a time, so that no copy of all is made.
-        for part in in_rows(exposure):
-            rows = ... if part is exposure else (part.rows, slice(None))
-            for k in range(image.shape[0]):
-                image[k][rows] = xp.nanmedian(part.data[:, k, ...], axis=0)
+    if gain is None:
+        light = xp.stack([middle(image.reshape(-1)) for image in rates.data])
+    else:
+        light = light_curve(rates, gain)
+    scale = light / middle(light)
+    is_good = xp.isfinite(scale)
+    if not bool(is_good.any()):
+        raise ValueError("no integration has a finite count rate")
+    if not bool(is_good.all()):
+        n_bad = int((~is_good).sum())
+        log.warning("%d integrations have no count rate: the median is taken", n_bad)
+        scale[~is_good] = xp.median(scale[is_good])
+    image = xp.empty(exposure.data.shape[1:], xp.float32)
+    if image.ndim == 2:
+        median_stack(xp.ascontiguousarray(exposure.data), image)
+        return MedianImage(image, scale)
+    # Some rows, and a group, at a time, so that no copy of all is made.
+    for part in in_rows(exposure):
+        rows = slice(None) if part is exposure else part.rows
+        for k in range(image.shape[0]):
+            median_stack(xp.ascontiguousarray(part.data[:, k]), image[k, rows])
     return MedianImage(image, scale)

@@ -213,12 +213,15 @@ def _squared_weights(xp: Any, mask: Any) -> Any:
 
 
 def _solve(xp: Any, matrices: Any, sums: Any) -> Any:
-    """Solve Hermitian systems, without the directions that the data say nothing of."""
+    """Solve Hermitian systems, without the directions that the data say nothing of.
+
+    One matrix is not made a stack: a GPU has another method for many small ones.
+    """
     values, vectors = xp.linalg.eigh(matrices)
-    largest = values[:, -1:]
+    largest = values[..., -1:]
     inverse = xp.where(values > _SINGULAR * largest, 1.0 / xp.where(values == 0, 1.0, values), 0.0)
-    along = xp.einsum("rij,ri->rj", vectors.conj(), sums)
-    return xp.einsum("rij,rj->ri", vectors, inverse * along)
+    along = xp.einsum("...ij,...i->...j", vectors.conj(), sums)
+    return xp.einsum("...ij,...j->...i", vectors, inverse * along)
 
 
 def _without_outliers(xp: Any, image: Any, mask: Any) -> Any:
@@ -294,5 +297,5 @@ def _section_noise(xp: Any, image: Any, mask: Any, band: Band) -> Any:
     sums = xp.fft.rfft(weights * values)
     matrix = transform[(used[:, None] - used[None, :]) % n]
     spectrum = xp.zeros(n // 2 + 1, complex)
-    spectrum[used] = n * _solve(xp, matrix[None], sums[used][None])[0] * gains
+    spectrum[used] = n * _solve(xp, matrix, sums[used]) * gains
     return xp.fft.irfft(spectrum, n).reshape(rows, -1)[:, :columns]

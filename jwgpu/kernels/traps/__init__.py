@@ -188,8 +188,9 @@ def typical_step(samples: Any, flags: Any) -> Any:
     steps = xp.sort(xp.where(is_saturated, xp.float32(huge), steps), axis=0)
     jumps = xp.sum((flags & JUMP_DET) != 0, axis=0)
     kept = steps.shape[0] - jumps - xp.sum(is_saturated, axis=0)
-    order = xp.arange(steps.shape[0])[:, None, None]
-    total = xp.sum(xp.where(order < kept, steps, xp.zeros_like(steps)), axis=0)
+    total = xp.zeros_like(steps[0])
+    for k in range(steps.shape[0]):  # in this order on every device
+        total += xp.where(k < kept, steps[k], xp.float32(0))
     return total / xp.maximum(kept, 1).astype(xp.float32)
 
 
