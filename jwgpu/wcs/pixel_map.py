@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from jwgpu.backends import namespace_of
 from jwgpu.errors import ParameterError
 from jwgpu.kernels.pixel_map import evaluate
 
@@ -42,7 +43,12 @@ Exact = Callable[[Any, Any], Any]
 
 
 def pixel_map(
-    wcs_in: Any, wcs_out: Any, shape: tuple[int, int], step: float = 1.0, order: int = 1
+    wcs_in: Any,
+    wcs_out: Any,
+    shape: tuple[int, int],
+    step: float = 1.0,
+    order: int = 1,
+    xp: Any = np,
 ) -> Any:
     """Return where the centre of each pixel of an image falls on another.
 
@@ -57,6 +63,8 @@ def pixel_map(
         the official package does where it is asked to. Else the map is exact to `TOLERANCE`.
     order : int
         Of the splines, 1 or 3.
+    xp : module
+        Array namespace of the map.
 
     Returns
     -------
@@ -74,12 +82,12 @@ def pixel_map(
     width, height = window[1] - window[0] + 1, window[3] - window[2] + 1
     with _exact(wcs_in, wcs_out) as exact:
         if width < 2 or height < 2:
-            return _everywhere(exact, shape)
+            return xp.asarray(_everywhere(exact, shape))
         if step == 1 or max(width, height) <= _FEWEST:
-            return _by_series(exact, shape, window)
+            return _by_series(exact, shape, window, xp)
         if order not in (1, 3):
             raise ParameterError(f"pixmap_order={order}: it must be 1 or 3")
-        return _by_splines(exact, shape, window, step, order)
+        return xp.asarray(_by_splines(exact, shape, window, step, order))
 
 
 def window_of(wcs: Any, shape: tuple[int, int]) -> Window:
@@ -118,7 +126,7 @@ def _everywhere(exact: Exact, shape: tuple[int, int]) -> Any:
     return np.ascontiguousarray(np.moveaxis(exact(x, y), 0, -1))
 
 
-def _by_series(exact: Exact, shape: tuple[int, int], window: Window) -> Any:
+def _by_series(exact: Exact, shape: tuple[int, int], window: Window, xp: Any) -> Any:
     """Find a Chebyshev series that is good enough, and evaluate it."""
     left, right, bottom, top = window
     random = np.random.default_rng(0)
@@ -134,9 +142,9 @@ def _by_series(exact: Exact, shape: tuple[int, int], window: Window) -> Any:
         functions = [_chebyshev(y, bottom, top, n_terms), _chebyshev(x, left, right, n_terms)]
         found = np.einsum("aji,nj,ni->an", coefficients, *functions)
         if np.abs(found - truth).max() <= TOLERANCE:
-            return _evaluate(coefficients, shape, window)
+            return _evaluate(coefficients, shape, window, xp)
     log.info("the map of the pixels is not smooth, or small: it is evaluated for each of them")
-    return _everywhere(exact, shape)
+    return xp.asarray(_everywhere(exact, shape))
 
 
 def _chebyshev(places: Any, low: float, high: float, n_terms: int) -> Any:
@@ -166,13 +174,14 @@ def _series(exact: Exact, window: Window, n_nodes: int) -> Any:
     return np.ascontiguousarray(coefficients[:, :n_terms, :n_terms])
 
 
-def _evaluate(coefficients: Any, shape: tuple[int, int], window: Window) -> Any:
+def _evaluate(coefficients: Any, shape: tuple[int, int], window: Window, xp: Any) -> Any:
     left, right, bottom, top = window
     n_terms = coefficients.shape[-1]
     along_y = _chebyshev(np.arange(bottom, top + 1.0), bottom, top, n_terms)
     along_x = _chebyshev(np.arange(left, right + 1.0), left, right, n_terms)
-    inside = np.empty((len(along_y), len(along_x), 2))
-    evaluate(coefficients, along_y, np.ascontiguousarray(along_x.T), inside)
+    inside = xp.empty((len(along_y), len(along_x), 2))
+    tables = (coefficients, along_y, np.ascontiguousarray(along_x.T))
+    evaluate(*(*map(xp.asarray, tables), inside))
     return _put_into(inside, shape, window)
 
 
@@ -205,6 +214,6 @@ def _put_into(inside: Any, shape: tuple[int, int], window: Window) -> Any:
     if inside.shape[:2] == shape:
         return inside
     left, right, bottom, top = window
-    whole = np.full((*shape, 2), np.nan)
+    whole = namespace_of(inside).full((*shape, 2), np.nan)
     whole[bottom : top + 1, left : right + 1] = inside
     return whole

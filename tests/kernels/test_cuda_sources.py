@@ -14,7 +14,7 @@ from jwgpu.kernels.cuda import flags
 
 KERNELS = Path(jwgpu.kernels.__file__).parent
 #: Kernels that have no body for a GPU yet: of stage 2, which runs on the CPU so far.
-WITHOUT_TWIN = {"drizzle", "pixel_map"}
+WITHOUT_TWIN = {"drizzle"}
 #: Those that SciPy computes on the CPU, in the contract itself.
 OF_A_LIBRARY = {"moving_median"}
 SOURCES = sorted(KERNELS.rglob("*.cu"))

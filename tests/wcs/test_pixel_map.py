@@ -81,6 +81,20 @@ def test_same_for_any_threads(monkeypatch):
     assert np.array_equal(found[0], found[1]) and np.array_equal(found[0], found[2])
 
 
+@pytest.mark.parametrize("box", [None, ((3, 90.5), (-0.5, 100.2))])
+def test_same_on_every_device(gpu, box):
+    wcs_in, wcs_out, shape = both(CAMERAS[0], pixel_scale_ratio=0.7, rotation=20.0)
+    before = wcs_in.bounding_box
+    wcs_in.bounding_box = box or before
+    try:
+        want, found = (pixel_map(wcs_in, wcs_out, shape, xp=xp) for xp in (np, gpu.xp))
+        coarse = pixel_map(wcs_in, wcs_out, shape, step=20, order=3, xp=gpu.xp)
+    finally:
+        wcs_in.bounding_box = before
+    np.testing.assert_array_equal(gpu.fetch(found), want)
+    assert coarse.shape == found.shape and type(coarse) is type(found)
+
+
 @pytest.mark.parametrize(("step", "order"), [(0, 1), (-1, 1), (np.nan, 1), (5, 2)])
 def test_options_that_make_no_sense(step, order):
     with pytest.raises(ParameterError, match="pixmap_"):
