@@ -61,7 +61,7 @@ def box_around(x, y, shape):
     ("camera", "number", "options"),
     [
         (CAMERAS[0], 3, {}),
-        (CAMERAS[0], 2, {"kernel": "turbo", "pixel_scale_ratio": 0.7}),
+        (CAMERAS[0], 2, {"pixel_scale_ratio": 0.7}),
         (CAMERAS[3], 2, {"pixfrac": 0.8}),
     ],
     ids=lambda value: value[1] if isinstance(value, tuple) else str(value),
