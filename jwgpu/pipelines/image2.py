@@ -19,6 +19,7 @@ from jwgpu.steps.background import BackgroundStep
 from jwgpu.steps.base import param
 from jwgpu.steps.flat_field import FlatFieldStep
 from jwgpu.steps.photom import PhotomStep
+from jwgpu.steps.product_by_product import ProductByProduct
 from jwgpu.steps.resample import ResampleStep
 
 log = logging.getLogger(__name__)
@@ -41,10 +42,11 @@ class _Job:
     table: str = "singleton"
 
 
-class Image2Pipeline(CalibrationPipeline):
+class Image2Pipeline(CalibrationPipeline, ProductByProduct):
     """Calibrate count rates of images: ``_rate`` in; ``_cal`` and ``_i2d`` out.
 
-    The rates of a time series (``_rateints``) become ``_calints``.
+    The rates of a time series (``_rateints``) become ``_calints``. What is done is saved before the
+    next product of an association begins.
 
     Examples
     --------
@@ -89,11 +91,16 @@ class Image2Pipeline(CalibrationPipeline):
             for job in jobs:
                 self.output_file = given or job.product
                 results.append(self._calibrate(job))
+                self._save(results[-1])
         finally:
             self.output_file = None
+        return results
+
+    def _save(self, model: Any) -> None:
+        """Save what is done, under the name that it has."""
         self.output_use_model = True
         self.suffix = False
-        return results
+        self.save_early(model)
 
     def _jobs(self, source: Any) -> list[_Job]:
         """List the exposures."""

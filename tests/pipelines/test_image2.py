@@ -144,3 +144,64 @@ def test_same_on_a_gpu(cuda: Any, tmp_path: Path) -> None:
             products.append((cal.data, cal.err, cal.dq, mosaic.data.copy(), mosaic.err.copy()))
     for ours, theirs in zip(*products, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_failing_product_loses_only_itself(tmp_path: Path, capsys: Any) -> None:
+    """Officially, the calibrated exposures are all saved at the end, or none."""
+    field = field_of(*CAMERAS[0])
+    names = ("one", "two", "three")
+    products = [{"name": name, "members": [member(name)]} for name in names]
+    path = association_of(tmp_path, field.rate, *products)
+    with (tmp_path / "two_rate.fits").open("r+b") as file:
+        file.truncate(60_000)
+    folder = tmp_path / "out"
+    assert main(["image2", str(path), "--references", field.folder, f"--output-dir={folder}"]) == 1
+    assert "two_rate.fits" in capsys.readouterr().err
+    assert sorted(file.name for file in folder.iterdir()) == ["one_cal.fits", "one_i2d.fits"]
+
+
+def rename(models: Any) -> Any:
+    for model in models:
+        model.meta.target.catalog_name = "hooked"
+    return models
+
+
+def test_hooks_at_the_end_see_what_is_saved(tmp_path: Path) -> None:
+    """They are handed all products, and what they change is saved."""
+    field = field_of(*CAMERAS[0])
+    products = [{"name": name, "members": [member(name)]} for name in ("one", "two")]
+    path = association_of(tmp_path, field.rate, *products)
+    folder = tmp_path / "out"
+
+    Image2Pipeline.call(
+        str(path),
+        references=field.folder,
+        output_dir=str(folder),
+        save_results=True,
+        post_hooks=[f"{__name__}.rename"],
+        steps={"resample": {"skip": True}},
+    )
+    for name in ("one", "two"):
+        assert fits.getval(folder / f"{name}_cal.fits", "TARGNAME") == "hooked"
+
+
+def test_each_product_is_saved_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from jwgpu.models import writing
+
+    field = field_of(*CAMERAS[0])
+    products = [
+        {"name": "one", "members": [member("a"), member("c", "background")]},
+        {"name": "two", "members": [member("b")]},
+    ]
+    path = association_of(tmp_path, field.rate, *products)
+    saved = []
+    save = writing.save_product
+
+    def count(model: Any, path: Any) -> str:
+        saved.append(Path(path).name)
+        return save(model, path)
+
+    monkeypatch.setattr(writing, "save_product", count)
+    options = ["--save-bsub=true", "--steps.resample.skip=true", f"--output-dir={tmp_path}"]
+    assert main(["image2", str(path), "--references", field.folder, *options]) == 0
+    assert saved == ["one_bsub.fits", "one_cal.fits", "two_cal.fits"]
