@@ -166,6 +166,17 @@ def write_association(content: dict[str, Any], path: str | Path, form: str = "js
         text = yaml.safe_dump(content, default_flow_style=False)
     else:
         raise ParameterError(f"there is no format {form}: associations are json or yaml")
+    write_whole(text, path)
+
+
+def write_whole(text: str, path: str | Path) -> None:
+    """Write a text file, whole or not at all.
+
+    Raises
+    ------
+    ProductError
+        If it cannot be written.
+    """
     path = Path(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:

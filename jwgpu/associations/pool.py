@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from jwgpu.associations.creation import write_whole
 from jwgpu.errors import InputError, ParameterError
 
 _NOT_COLUMNS = frozenset({"", "COMMENT", "HISTORY"})
@@ -66,7 +68,7 @@ def rows_of_pool(
 
 
 def write_pool(rows: list[dict[str, str]], path: str | Path) -> None:
-    """Write a pool as a table of text, its columns divided by ``|``.
+    """Write a pool as a table of text, its columns divided by ``|``, whole or not at all.
 
     Parameters
     ----------
@@ -74,12 +76,19 @@ def write_pool(rows: list[dict[str, str]], path: str | Path) -> None:
         At least one; see `rows_of_pool`.
     path : str or Path
         Replaced if it exists.
+
+    Raises
+    ------
+    ProductError
+        If it cannot be written.
     """
     from astropy.table import Table
 
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     table = Table(columns, dtype=[object] * len(columns))
-    table.write(str(path), format="ascii", delimiter="|", overwrite=True)
+    text = io.StringIO()
+    table.write(text, format="ascii", delimiter="|")
+    write_whole(text.getvalue(), path)
 
 
 def _header_of(name: str) -> dict[str, str]:

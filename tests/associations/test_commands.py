@@ -268,7 +268,20 @@ def test_pools_of_what_is_no_exposure_are_one_line(capsys):
     assert "write them as" in refused(capsys, "asn_make_pool", "a.csv", *names, *words)
     assert not Path("a.csv").exists()
     written = refused(capsys, "asn_make_pool", "no/a.csv", *names)
-    assert "error: no/a.csv: no such file or directory: check the name" in written
+    assert "error: no/a.csv: cannot be written (no such file or directory)" in written
+
+
+def test_a_pool_that_cannot_be_written_leaves_the_one_before(capsys, monkeypatch):
+    names = write_headers()
+    Path("a.csv").write_text("before")
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", fail)
+    assert "no space left" in refused(capsys, "asn_make_pool", "a.csv", *names)
+    assert Path("a.csv").read_text() == "before"
+    assert not list(Path().glob(".a.csv*"))
 
 
 @pytest.mark.parametrize("name", ["asn_from_list", "asn_edit", "asn_gather", "asn_make_pool"])
