@@ -237,15 +237,22 @@ class Library:
             yield self.borrow(index)
 
     def map(self, function: Callable[[Any, int], Any], modify: bool = True) -> Iterator[Any]:
-        """Call a function with each image and its index, and give what it returns."""
+        """Call a function with each image and its index, and give what it returns.
+
+        An image that the function raises with is put back as it was where images are kept on
+        disk; see `shelve`.
+        """
         with self:
             for index in range(len(self)):
                 image = self.borrow(index)
                 try:
-                    yield function(image, index)
-                finally:
-                    self.shelve(image, index, modify)
+                    result = function(image, index)
+                except BaseException:
+                    self.shelve(image, index, modify=False)
+                    raise
+                self.shelve(image, index, modify)
                 del image
+                yield result
 
     def _keep(self, image: Any, index: int) -> None:
         """Keep an image, or without its arrays if these are on disk."""

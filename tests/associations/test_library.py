@@ -148,6 +148,19 @@ def test_map_gives_each_in_turn(path, in_memory):
     assert list(library.map(lambda image, _: float(image.data[0, 0]), modify=False)) == [0, 2, 4, 6]
 
 
+def test_map_puts_back_nothing_that_is_half_changed(path):
+    library = library_of(path, in_memory=False)
+
+    def fail(image: Image, index: int) -> None:
+        image.data += 10
+        if index == 1:
+            raise ValueError("in the middle")
+
+    with pytest.raises(ValueError, match="in the middle"):
+        list(library.map(fail))
+    assert list(library.map(lambda image, _: float(image.data[0, 0]))) == [10, 1, 2, 3]
+
+
 def test_images_in_memory_make_a_library_as_officially(path, in_memory):
     from jwst.datamodels import ModelLibrary
 
