@@ -102,9 +102,9 @@ class AssignWcsStep(ImageStep):
         None, high=6, help="Degree of the way back; None for the least that does"
     )
     sip_npoints: int = param(12, help="Points along each axis that SIP is fitted to")
-    slit_y_low: float = param(-0.55, help="Lower edge of a slit (NIRSpec)")
-    slit_y_high: float = param(0.55, help="Upper edge of a slit (NIRSpec)")
-    nrs_ifu_slice_wcs: bool = param(False, help="Geometry slice by slice (NIRSpec IFU)")
+    slit_y_low: float = param(-0.55, help="Lower edge of a slit; for spectra of NIRSpec only")
+    slit_y_high: float = param(0.55, help="Upper edge of a slit; for spectra of NIRSpec only")
+    nrs_ifu_slice_wcs: bool = param(False, help="Geometry slice by slice; for NIRSpec's IFU only")
 
     def applies_to(self, exposure: Image) -> None:
         """Raise `SkipStep` where there is no sky, `NotYetError` for spectra."""

@@ -34,7 +34,9 @@ class FlatFieldStep(ImageStep):
     class_alias = "flat_field"
     cut = PIXELS
 
-    save_interpolated_flat: bool = param(False, help="Save the flat field made for NIRSpec")
+    save_interpolated_flat: bool = param(
+        False, help="Save the flat field as it was used (_interpolatedflat)"
+    )
     user_supplied_flat: str | None = param(None, help="Flat field to use instead of the reference")
     inverse: bool = param(False, help="Multiply instead of dividing")
 
@@ -94,6 +96,8 @@ class FlatFieldStep(ImageStep):
             log.warning("flat_field: %s is smaller than the exposure", flat.path)
             raise SkipStep("the FLAT reference is smaller than the exposure")
         response, errors, flags = _response(flat)
+        if self.save_interpolated_flat:
+            self._save_flat(flat, response, flags)
         if isinstance(exposure, Image):
             self._correct_image(exposure, response, errors)
         else:
@@ -103,6 +107,16 @@ class FlatFieldStep(ImageStep):
             mark_invalid(exposure)
         else:
             _mark_invalid_rates(exposure)
+
+    def _save_flat(self, flat: FlatReference, response: Any, flags: Any) -> None:
+        """Save the reference; as it was used, if it was not cut. Both as officially."""
+        from stdatamodels.jwst import datamodels
+
+        with datamodels.FlatModel(str(flat.path)) as model:
+            if model.data.shape == response.shape:
+                model.data = self.session.device.fetch(response)
+                model.dq = self.session.device.fetch(flags)
+            self.save_model(model, suffix="interpolatedflat", force=True)
 
     def _correct_image(self, image: Image, response: Any, errors: Any) -> None:
         """Divide signal and variances, and add them up to the error."""

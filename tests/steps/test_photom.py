@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from image_exposures import CAMERAS, assert_same_image, field_of
 from offline import official_step
+from products import assert_same_product
 from stdatamodels.jwst import datamodels
 
 from jwgpu.errors import ReferenceFileError
@@ -36,6 +38,31 @@ def test_same_as_official(official, camera, inverse):
     ours, theirs = both("photom", field, ours, inverse=inverse)
     assert_same_image(ours, theirs)
     assert ours.meta.cal_step.photom == "COMPLETE"
+
+
+@pytest.mark.parametrize("is_cut", [True, False], ids=["cut", "as it is"])
+def test_the_flat_field_is_saved_as_officially(official, is_cut, tmp_path, monkeypatch):
+    """Where nothing is cut, with 1 for bad pixels; else as the reference is."""
+    camera = ("NIRCAM", "NRCA1", "SUB160") if is_cut else ("FGS", "GUIDER1", "FULL")
+    field = field_of(*camera)
+    model = datamodels.open(str(field.rate))
+    found = []
+    for run in ("ours", "theirs"):
+        (tmp_path / run).mkdir()
+        monkeypatch.chdir(tmp_path / run)
+        if run == "ours":
+            step = FlatFieldStep(references=field.folder, save_interpolated_flat=True)
+            step.run(model)
+        else:
+            official_step("flat_field", model, field.references, save_interpolated_flat=True)
+        (path,) = (tmp_path / run).iterdir()
+        found.append(path)
+    assert found[0].name == found[1].name
+    assert found[0].name.endswith("_interpolatedflat.fits")
+    # The official step completes the keywords of a reference that lacks them.
+    window = {f"SUB{word}{axis}" for word in ("STRT", "SIZE") for axis in (1, 2)}
+    assert_same_product(*found, quirks=frozenset(window))
+    assert (fits.getdata(found[0]).shape != model.data.shape) == is_cut
 
 
 def test_same_as_official_on_a_series(official):
