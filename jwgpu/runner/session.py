@@ -128,12 +128,15 @@ class Session:
                     if self.device is not first or not first.out_of_memory:
                         raise
                     reason = " ".join(str(why).split())
-                    is_over = isinstance(why, JwgpuError) or self.attempt == attempts
+                    # Foreseen: it may be the memory of the host that is limited.
+                    is_foreseen = isinstance(why, JwgpuError)
+                    is_over = is_foreseen or self.attempt == attempts
                 # The error is gone, and with it the arrays that its traceback held.
                 self._make_room()
                 again = "trying again in smaller blocks" if in_blocks else "trying again"
                 what = "calibrating on the cpu" if is_over else again
-                log.warning("%s has too little memory (%s): %s", first.name, reason[:200], what)
+                short = "cannot take it" if is_foreseen else "has too little memory"
+                log.warning("%s %s (%s): %s", first.name, short, reason[:200], what)
                 self.attempt += 1
                 if is_over:
                     self.device, self.attempt = CPU, 0

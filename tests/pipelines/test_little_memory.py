@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -189,3 +190,23 @@ def test_errors_of_another_kind_are_not_tried_again(cuda, exposure, tmp_path, mo
     assert main(["detector1", *words, "--device=cuda"]) == 1
     assert len(calls) == 1
     assert "cpu" not in capsys.readouterr().err
+
+
+def test_a_limit_of_the_host_is_not_called_the_cards(cuda, caplog):
+    """--max-memory may be what is too little."""
+    from jwgpu.errors import TooLittleMemoryError
+    from jwgpu.runner.session import Session
+
+    session = Session(cuda, SimpleNamespace(forget=lambda: None))
+    tried = []
+
+    def attempt() -> str:
+        tried.append(session.device.name)
+        if len(tried) == 1:
+            raise TooLittleMemoryError("a_uncal.fits: max_memory=500MB is too little")
+        return "done"
+
+    assert session.where_there_is_room(attempt) == "done"
+    assert tried == [cuda.name, "cpu"]
+    assert "cannot take it (a_uncal.fits: max_memory=500MB is too little)" in caplog.text
+    assert "has too little memory" not in caplog.text
