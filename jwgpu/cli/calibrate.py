@@ -148,8 +148,8 @@ def run_all(step: Any, request: Request, files: Sequence[str]) -> int:
     """
     failures = Failures()
     overlap = Overlap(step, files)
-    try:
-        with behind.writing(overlap.writer):
+    with behind.writing(overlap.writer):
+        try:
             for number, file in enumerate(files):
                 overlap.begin(number)
                 try:
@@ -160,8 +160,8 @@ def run_all(step: Any, request: Request, files: Sequence[str]) -> int:
                     # SystemExit: crds ends the process where it should raise.
                     failures.add(file, error)
                 failures.add_all(overlap.failures())
-    finally:
-        failures.add_all(overlap.finish())
+        finally:
+            failures.add_all(overlap.finish())
     return failures.report(len(files))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -53,10 +54,15 @@ def current() -> Writer | None:
 
 @contextmanager
 def writing(writer: Writer | None) -> Iterator[None]:
-    """Let products that nobody changes any more be written later; None: at once after all."""
+    """Let products that nobody changes any more be written later; None: at once after all.
+
+    Which warnings are shown is a matter of the process, not of a thread: where two threads each
+    hide some for a while, what one has hidden may stay so. In the end all is as it was.
+    """
     token = _writer.set(writer)
     try:
-        yield
+        with warnings.catch_warnings():
+            yield
     finally:
         _writer.reset(token)
 

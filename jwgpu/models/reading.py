@@ -203,12 +203,18 @@ def read_metadata(path: str | Path, model_class: Any = None) -> Any:
     InputError
         If the metadata cannot be understood.
     """
+    from asdf.exceptions import AsdfWarning
     from astropy.io import fits
+    from astropy.utils.exceptions import AstropyWarning
+    from stdatamodels.exceptions import ValidationWarning
 
     try:
         with fits.open(path, memmap=True) as file, warnings.catch_warnings():
             # A header out of its schema is reported by the checks here, once and in one line.
-            warnings.simplefilter("ignore")
+            # Nothing else is hidden, since this holds for all threads, and a product may be
+            # written in another one.
+            for category in (ValidationWarning, AsdfWarning, AstropyWarning):
+                warnings.simplefilter("ignore", category)
             if model_class is None:
                 has_stripes = bool(file[0].header.get("SSTR_NST"))
                 model_class = _ramp_class(has_stripes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -222,3 +223,26 @@ def test_the_writer_keeps_the_order_and_names_what_failed():
     assert writer.close() == []
     assert done == [1, 2]
     assert behind.current() is None
+
+
+def test_warnings_are_shown_as_before():
+    """Two threads that hide some for a while undo each other's changes in any order."""
+    before = warnings.filters
+    shown = list(before)
+    writer = behind.Writer()
+    hidden, go_on = threading.Event(), threading.Event()
+
+    def hide_for_a_while() -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            hidden.set()
+            go_on.wait(10)
+
+    with behind.writing(writer):
+        with warnings.catch_warnings():
+            writer.do(hide_for_a_while)
+            hidden.wait(10)
+        go_on.set()
+        assert writer.close() == []
+    assert warnings.filters is before
+    assert warnings.filters == shown
