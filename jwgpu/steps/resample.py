@@ -152,12 +152,7 @@ class ResampleStep(ImageStep):
             resampler = Resampler(grid, options, s_regions)
             names = self._add(resampler, images, indices)
             mosaic = resampler.finish()
-            root, dot, kind = names[0].rpartition(".")
-            mosaic.meta.filename = f"{root.rpartition('_')[0]}_outlier_i2d{dot}{kind}"
-            mosaic.meta.group_id = group
-            mosaic.meta.asn.exptype = "SCIENCE"
-            # Quirk: officially the pointings of those before count again.
-            mosaic.meta.resample.pointings = number
+            name_exposure(mosaic, names[0], group, number)
             yield mosaic
 
     def _lay_grid(self, images: Library) -> tuple[OutputGrid, list[str]]:
@@ -253,3 +248,24 @@ class ResampleStep(ImageStep):
             step=self.pixmap_stepsize,
             order=self.pixmap_order,
         )
+
+
+def name_exposure(mosaic: Mosaic, first: str, group: str, number: int) -> None:
+    """Write into the resampled images of an exposure what they are.
+
+    Parameters
+    ----------
+    mosaic : Mosaic
+    first : str
+        File of its first image.
+    group : str
+        The exposure.
+    number : int
+        Of the exposure, from 1.
+    """
+    root, dot, kind = first.rpartition(".")
+    mosaic.meta.filename = f"{root.rpartition('_')[0]}_outlier_i2d{dot}{kind}"
+    mosaic.meta.group_id = group
+    mosaic.meta.asn.exptype = "SCIENCE"
+    # Quirk: officially the pointings of those before count again.
+    mosaic.meta.resample.pointings = number

@@ -1,0 +1,211 @@
+"""Medians of stacks of images: what counts, and where the images are until they are all there."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jwgpu.backends import namespace_of
+from jwgpu.errors import ParameterError, ProductError
+from jwgpu.kernels.median_stack import median_stack
+from jwgpu.models.flags import PIXEL
+from jwgpu.runner.scratch import ScratchPlanes
+
+#: Clipping of weights: rounds at most, and standard deviations.
+_ROUNDS = 5
+_SIGMAS = 3.0
+
+#: Values of the stack that are looked at together (64 MB).
+_TOGETHER = 1 << 24
+
+#: Values that are summed up together.
+_CHUNK = 1 << 16
+
+
+class Window(NamedTuple):
+    """Rows and columns of a part of an image."""
+
+    bottom: int
+    top: int
+    left: int
+    right: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of rows and columns."""
+        return self.top - self.bottom, self.right - self.left
+
+
+class Stack:
+    """Images of a common grid, each a part of it, in memory or in scratch files.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Rows and columns of the grid.
+    in_memory : bool
+        If false, the memory that is needed does not depend on the number of images.
+    """
+
+    def __init__(self, shape: tuple[int, int], in_memory: bool) -> None:
+        self.shape = shape
+        self._in_memory = in_memory
+        self._images: list[tuple[Window, Any]] = []
+
+    def add(self, image: Any, window: Window | None = None) -> None:
+        """Add an image.
+
+        Parameters
+        ----------
+        image : array, (y, x) float32
+            Its own, in host memory; NaN do not count.
+        window : Window, optional
+            The part of the grid that it is; elsewhere it is NaN.
+        """
+        window = window or Window(0, self.shape[0], 0, self.shape[1])
+        if not self._in_memory:
+            stored = _ScratchImage(Path(tempfile.gettempdir()), (1, 1, *window.shape), np.float32)
+            stored.write(slice(0, 1), image[None, None])
+            image = stored
+        self._images.append((window, image))
+
+    def median(self) -> Any:
+        """Return the median of the images, (y, x) float32; NaN where none counts."""
+        n_rows, n_columns = self.shape
+        medians = np.full(self.shape, np.nan, np.float32)
+        step = max(1, _TOGETHER // (max(len(self._images), 1) * n_columns))
+        for first in range(0, n_rows, step):
+            stop = min(first + step, n_rows)
+            here = [
+                (window, image)
+                for window, image in self._images
+                if window.bottom < stop and window.top > first
+            ]
+            rows = np.empty((len(here), stop - first, n_columns), np.float32)
+            for plane, (window, image) in zip(rows, here, strict=True):
+                _fill(plane, window, image, first)
+            median_stack(rows, medians[first:stop])
+        return medians
+
+
+def _fill(plane: Any, window: Window, image: Any, first: int) -> None:
+    """Copy rows of an image, from `first` of the grid, and make the rest NaN."""
+    low, high = max(window.bottom, first), min(window.top, first + len(plane))
+    chosen = slice(low - window.bottom, high - window.bottom)
+    values = image.read(rows=chosen)[0, 0] if isinstance(image, ScratchPlanes) else image[chosen]
+    plane[: low - first] = np.nan
+    plane[high - first :] = np.nan
+    plane[low - first : high - first, : window.left] = np.nan
+    plane[low - first : high - first, window.right :] = np.nan
+    plane[low - first : high - first, window.left : window.right] = values
+
+
+class _ScratchImage(ScratchPlanes):
+    """An image in a scratch file."""
+
+    def _trouble(self, why: OSError) -> ProductError:
+        return ProductError(
+            f"{self._folder}: no room for resampled images ({why.strerror or why}): set TMPDIR to "
+            "a larger disk, or keep them in memory (in_memory)"
+        )
+
+
+def weight_threshold(weight: Any, fraction: float) -> float:
+    """Return the weight that a pixel needs: a fraction of the mean, without outliers.
+
+    Parameters
+    ----------
+    weight : array, any shape, float32
+        Zeros do not count.
+    fraction : float
+
+    Returns
+    -------
+    float
+        NaN where there is no weight.
+    """
+    xp = namespace_of(weight)
+    ordered = xp.sort(xp.reshape(weight, (-1,)))  # infinity and NaN come last
+    most = np.float32(np.finfo(np.float32).max)
+    if float(ordered[0]) < 0:
+        ordered = ordered[ordered != 0]
+        first, stop = _places(ordered, -most, most)
+    else:
+        first, stop = _places(ordered, np.float32(0), most, side="right")
+    for _ in range(_ROUNDS):
+        if first == stop:
+            break
+        kept = ordered[first:stop]
+        middle = len(kept) // 2
+        center = float(kept[middle])
+        if len(kept) % 2 == 0:
+            center = 0.5 * (center + float(kept[middle - 1]))
+        reach = _SIGMAS * _deviation(kept)
+        low, high = _within(center - reach, center + reach)
+        begin, end = _places(kept, low, high)
+        if end - begin == len(kept):
+            break
+        first, stop = first + begin, first + end
+    return _mean(ordered[first:stop]) * fraction if stop > first else float("nan")
+
+
+def _places(ordered: Any, low: Any, high: Any, side: str = "left") -> tuple[int, int]:
+    """Return the place of the first value that is not below `low`; above it, if side is right.
+
+    And that of the first that is above `high`.
+    """
+    xp = namespace_of(ordered)
+    begin = xp.searchsorted(ordered, xp.asarray(low), side=side)
+    return int(begin), int(xp.searchsorted(ordered, xp.asarray(high), side="right"))
+
+
+def _within(low: float, high: float) -> tuple[Any, Any]:
+    """Return the least and the largest number of single precision between two others."""
+    least, largest = np.float32(low), np.float32(high)
+    if float(least) < low:
+        least = np.nextafter(least, np.float32(np.inf))
+    if float(largest) > high:
+        largest = np.nextafter(largest, np.float32(-np.inf))
+    return least, largest
+
+
+def _mean(values: Any) -> float:
+    xp = namespace_of(values)
+    return float(xp.sum(values, dtype=xp.float64)) / len(values)
+
+
+def _deviation(values: Any) -> float:
+    """Return the standard deviation, in double precision, without room for a copy in it."""
+    xp = namespace_of(values)
+    mean, total = _mean(values), 0.0
+    step = _CHUNK if xp is np else len(values)
+    for start in range(0, len(values), step):
+        distance = xp.astype(values[start : start + step], xp.float64) - mean
+        total += float(xp.sum(distance * distance))
+    return float(np.sqrt(total / len(values)))
+
+
+def bad_flags(good_bits: str | None) -> int:
+    """Return the flags of pixels that do not count.
+
+    Parameters
+    ----------
+    good_bits : str or None
+        Flags that do no harm, by name or number, joined by ``+`` or ``,``; after a ``~`` all the
+        others. None: no flag does harm.
+
+    Raises
+    ------
+    ParameterError
+        If it makes no sense.
+    """
+    from astropy.nddata.bitmask import interpret_bit_flags
+
+    try:
+        good = interpret_bit_flags(good_bits, flag_name_map=PIXEL)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ParameterError(f"good_bits={good_bits}: it names no flags ({error})") from None
+    return 0 if good is None else ~int(good) & 0xFFFFFFFF
