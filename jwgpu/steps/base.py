@@ -13,8 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-import stpipe
-
 from jwgpu.errors import InputError, ReferenceFileError
 from jwgpu.models import reading, writing
 from jwgpu.models.ramp import Ramp
@@ -28,7 +26,7 @@ from jwgpu.runner.session import Session
 from jwgpu.steps import provenance
 from jwgpu.steps.division import INTEGRATIONS, PIXELS, ROWS, WHOLE, Cut, Divisible
 from jwgpu.steps.parameters import Parameter, param, references_in, spec_of
-from jwgpu.steps.suffixes import remove_suffix
+from jwgpu.steps.stpipe_step import StpipeStep
 
 __all__ = [
     "INTEGRATIONS",
@@ -50,7 +48,7 @@ class SkipStep(Exception):
     """Raised by `correct` to end a step with status SKIPPED; the message says why."""
 
 
-class CalibrationStep(Divisible, stpipe.Step):
+class CalibrationStep(Divisible, StpipeStep):
     """A step or pipeline: configured and named by stpipe, fed by jwgpu."""
 
     spec = """
@@ -76,10 +74,6 @@ class CalibrationStep(Divisible, stpipe.Step):
     #: Reference types with their classes, and those that may be missing: read off `correct`.
     reference_classes: ClassVar[dict[str, type]] = {}
     optional_references: ClassVar[frozenset[str]] = frozenset()
-
-    # References are resolved here, not by the prefetch of stpipe, which knows only CRDS.
-    prefetch_references = False
-    _log_records_formatter = provenance.LOG_FORMATTER
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
@@ -271,65 +265,6 @@ class CalibrationStep(Divisible, stpipe.Step):
         if isinstance(source, Path) or self.parent is not None:
             return source
         return source.copy()
-
-    # -- stpipe's seams -----------------------------------------------------------------------
-
-    @classmethod
-    def _datamodels_open(cls, init: Any, **keywords: Any) -> Any:
-        from stdatamodels.jwst import datamodels
-
-        return datamodels.open(init, **keywords)
-
-    @classmethod
-    def _get_crds_parameters(cls, dataset: Any) -> tuple[dict[str, Any], str]:
-        from stdatamodels.jwst.datamodels import read_metadata
-
-        if hasattr(dataset, "get_crds_parameters"):
-            return dataset.get_crds_parameters(), "jwst"
-        return read_metadata(Path(dataset), flatten=True), "jwst"
-
-    @classmethod
-    def build_config(cls, input: Any, **keywords: Any) -> Any:
-        """Build the configuration, with CRDS's parameters only where CRDS gives the references.
-
-        Raises
-        ------
-        ReferenceFileError
-            If CRDS cannot be reached (it would end the process).
-        """
-        asks_crds = not (keywords.get("references") or keywords.get("offline"))
-        try:
-            return super().build_config(input if asks_crds else None, **keywords)
-        except SystemExit:
-            raise ReferenceFileError(
-                f"{input}: no parameter reference from CRDS: check CRDS_SERVER_URL, or give "
-                "references=FOLDER or offline=True, or set STPIPE_DISABLE_CRDS_STEPPARS=true"
-            ) from None
-
-    @staticmethod
-    def get_stpipe_loggers() -> tuple[str, ...]:
-        """Return the loggers that stpipe may configure."""
-        return ("jwgpu", "stdatamodels", "stpipe", "CRDS", "py.warnings")
-
-    def remove_suffix(self, name: str) -> tuple[str, str]:
-        """Return `name` without its product suffix, and the separator before it."""
-        return remove_suffix(name)
-
-    def finalize_result(self, result: Any, reference_files_used: Any) -> None:
-        """Write into a result who made it: version, CRDS context, log."""
-        provenance.stamp(result, self)
-
-    def save_model(self, model: Any, *arguments: Any, **keywords: Any) -> Any:
-        """Save a product under its official name, whole or not at all.
-
-        Raises
-        ------
-        ProductError
-            If it cannot be written.
-        """
-        # What a pipeline's step saves goes on changing.
-        product = writing.WholeProduct(model, is_final=self.parent is None)
-        return super().save_model(product, *arguments, **keywords)
 
 
 class RampStep(CalibrationStep):

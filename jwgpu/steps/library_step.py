@@ -14,6 +14,7 @@ from jwgpu.models.lent_models import BorrowedLibrary, LentModels
 from jwgpu.models.library import Library
 from jwgpu.models.reading_images import image_of, read_image
 from jwgpu.steps.base import CalibrationStep, log
+from jwgpu.steps.stpipe_step import StpipeStep
 
 __all__ = ["FailStep", "LibraryStep"]
 
@@ -134,7 +135,7 @@ class LibraryStep(CalibrationStep):
     def save_model(self, model: Any, *arguments: Any, **keywords: Any) -> Any:
         """Save a product, or each image of a library under its own name."""
         if isinstance(model, AbstractModelLibrary):  # which calls this for each model
-            return super(CalibrationStep, self).save_model(model, *arguments, **keywords)
+            return super(StpipeStep, self).save_model(model, *arguments, **keywords)
         return super().save_model(model, *arguments, **keywords)
 
     @classmethod
