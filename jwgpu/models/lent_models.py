@@ -56,8 +56,10 @@ class LentModels(AbstractModelLibrary):
             index = next((i for i, lent in self._models.items() if lent is model), None)
         if index is None or index not in self._models:
             raise LibraryError("this model was not lent")
-        image = image_of(model)  # also if it is not changed: it holds its arrays no longer
+        image = image_of(model)
         self.library.shelve(image, index, modify)
+        if self.library.in_memory:
+            model_of_image(image)  # who keeps the model, still has its arrays
         del self._models[index], self._images[index]
 
     @property

@@ -113,7 +113,7 @@ def grid_around(
             raise InputError(f"{first.filename}: its geometry gives no area on the sky")
         ratio = scale / np.rad2deg(math.sqrt(area))
     corners = np.vstack([corner for meta in metas for corner in corners_of(meta.wcsinfo.s_region)])
-    centre = _middle(corners) if options.crval is None else tuple(options.crval)
+    centre = middle(corners) if options.crval is None else tuple(options.crval)
     matrix = _rotation(info, options.rotation)
     wcs = _tangent_plane(first.wcs, corners, centre, matrix, scale, options)
     log.info("the output has %d x %d pixels of %.5f arcsec", *wcs.pixel_shape, _ARCSEC * scale)
@@ -202,7 +202,7 @@ def _scale_at(wcs: Any, ra: float, dec: float) -> float:
     return float(np.sqrt(here.separation(right).deg * here.separation(up).deg))
 
 
-def _middle(corners: Any) -> tuple[float, float]:
+def middle(corners: Any) -> tuple[float, float]:
     """Return the middle of places on the sky: that of the box around their unit vectors."""
     lon, lat = np.deg2rad(corners).T
     vectors = np.array([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])

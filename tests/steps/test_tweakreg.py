@@ -1,0 +1,111 @@
+"""tweakreg: parity with the official step, truth, catalogs, bad input."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from astropy.table import Table
+from offline import official_step
+from star_fields import POINTINGS, dithers
+
+from jwgpu.simulate.images import geometry, pixels_of
+from jwgpu.steps.tweakreg import TweakRegStep
+
+pytest_plugins = ("official",)
+
+#: Places on the sky that are the same, in degrees.
+SAME = 1e-9
+
+OPTIONS = [
+    {},
+    {"fitgeometry": "general", "expand_refcat": True, "nclip": 1, "sigma": 2.0},
+    {"fitgeometry": "shift", "enforce_user_order": True, "sip_degree": 3, "sip_npoints": 8},
+    {"starfinder": "dao", "kernel_fwhm": 3.2, "minsep_fwhm": 1.5, "sharplo": 0.1, "roundlo": -1.0},
+    {"starfinder": "segmentation", "connectivity": "4", "deblend": False, "npixels": 6},
+    {"bkg_boxsize": 64, "snr_threshold": 5.0, "brightest": 60, "peakmax": 400.0, "roundhi": 0.4},
+    {"use2dhist": False, "xoffset": 0.05, "sip_approx": False, "minobj": 5},
+]
+
+
+def exposures():
+    return [str(path) for path in dithers().paths]
+
+
+def lent(result):
+    """Return the models of a library."""
+    with result:
+        found = list(result)
+        for index, model in enumerate(found):
+            result.shelve(model, index, modify=False)
+    return found
+
+
+def both(source, **parameters):
+    """Return the models that both packages make of files."""
+    theirs = official_step("tweakreg", source, {}, **parameters)
+    return lent(TweakRegStep(**parameters).run(source)), lent(theirs)
+
+
+def places(model):
+    y, x = np.mgrid[0:320:8j, 0:320:8j]
+    return np.array(model.meta.wcs(x, y))
+
+
+def assert_same(ours, theirs):
+    assert len(ours) == len(theirs)
+    for our, their in zip(ours, theirs, strict=True):
+        assert our.meta.cal_step.tweakreg == their.meta.cal_step.tweakreg
+        assert our.meta.wcs.available_frames == their.meta.wcs.available_frames
+        assert our.meta.wcs.name == their.meta.wcs.name
+        np.testing.assert_allclose(places(our), places(their), rtol=0, atol=SAME)
+        assert our.meta.tweakreg_catalog == their.meta.tweakreg_catalog
+        assert our.meta.group_id == their.meta.group_id
+        a, b = our.meta.wcsinfo.instance, their.meta.wcsinfo.instance
+        assert a.keys() == b.keys()
+        for key, value in b.items():
+            same = value if isinstance(value, str) else pytest.approx(value, rel=1e-7, abs=1e-12)
+            assert a[key] == same, key
+
+
+@pytest.mark.parametrize("parameters", OPTIONS, ids=str)
+def test_the_geometry_is_the_official_one(parameters):
+    ours, theirs = both(exposures(), **parameters)
+    assert theirs[1].meta.cal_step.tweakreg == "COMPLETE"
+    assert "v2v3corr" in theirs[1].meta.wcs.available_frames
+    assert_same(ours, theirs)
+
+
+def test_the_catalogs_are_the_official_ones(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for kind in ("ecsv", "fits"):
+        found = []
+        for folder, run in (
+            ("ours", lambda **more: TweakRegStep(**more).run(exposures())),
+            ("theirs", lambda **more: official_step("tweakreg", exposures(), {}, **more)),
+        ):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            parameters = {"save_catalogs": True, "catalog_format": kind}
+            lent(run(output_dir=str(tmp_path / folder), **parameters))
+            names = sorted(path.name for path in (tmp_path / folder).glob(f"*.{kind}"))
+            found.append((names, [Table.read(tmp_path / folder / name) for name in names]))
+        assert found[0][0] == found[1][0] == [f"dither{n}_cal_cat.{kind}" for n in (1, 2, 3)]
+        for our, their in zip(found[0][1], found[1][1], strict=True):
+            assert our.colnames == their.colnames == ["id", "x", "y", "flux"]
+            assert len(our) == len(their) > 30
+            for name in our.colnames:
+                np.testing.assert_array_equal(our[name], their[name])
+
+
+def test_stars_end_up_where_they_are():
+    field = dithers()
+    aligned = lent(TweakRegStep().run(exposures()))
+    for model, pointing in zip(aligned, POINTINGS, strict=True):
+        x, y = pixels_of(geometry(field.settings, pointing), field.stars.ra, field.stars.dec)
+        n_y, n_x = model.data.shape
+        inside = (x > 0) & (x < n_x - 1) & (y > 0) & (y < n_y - 1)
+        ra, dec = model.meta.wcs(x[inside], y[inside])
+        off = np.hypot(
+            (ra - field.stars.ra[inside]) * np.cos(np.radians(dec)), dec - field.stars.dec[inside]
+        )
+        # The median, in pixels; the errors of the pointings are one or two.
+        assert np.median(off) * 3600 / field.settings.camera.pixel_scale < 0.05
