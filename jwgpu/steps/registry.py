@@ -188,6 +188,12 @@ STEPS: tuple[Entry, ...] = (
         starts_from=("rate",),
     ),
     Entry(
+        "tweakreg",
+        "jwgpu.steps.tweakreg:TweakRegStep",
+        "images: align them by their stars, to each other and to a catalog: _asn.json",
+        starts_from=("asn.json",),
+    ),
+    Entry(
         "resample",
         "jwgpu.steps.resample:ResampleStep",
         "images: onto an undistorted grid of pixels",
