@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from jwgpu.errors import ProductError
+from jwgpu.errors import InputError, ProductError
 from jwgpu.models.reading_images import read_image
 
 #: What makes a group: exposures of all detectors that were taken together.
@@ -354,7 +354,11 @@ def _group_id_of(item: Any) -> str | None:
     if isinstance(item, Path):
         from stdatamodels.jwst.datamodels import read_metadata
 
-        meta = read_metadata(str(item), flatten=False)["meta"]
+        try:
+            meta = read_metadata(str(item), flatten=False)["meta"]
+        except Exception as error:  # of whichever library stumbles over a damaged file
+            reason = " ".join(str(error).split())[:120] or type(error).__name__
+            raise InputError(f"{item}: its metadata cannot be read ({reason})") from error
         return meta.get("group_id") or group_of(meta.get("observation", {}))
     own: str | None = getattr(item.meta, "group_id", None)
     return own or group_of(item.meta.observation.instance)

@@ -116,7 +116,10 @@ class Image2Pipeline(CalibrationPipeline, ProductByProduct):
         for product in association.products:
             science = product.of("science")
             if not science:
-                raise InputError(f"{source}: {product.name} has no science member: give it one")
+                kinds = ", ".join(sorted({member.kind or "nothing" for member in product.members}))
+                raise InputError(
+                    f"{source}: {product.name} has no science member, only {kinds}: give it one"
+                )
             if len(science) > 1:
                 log.warning("%s: only the first science exposure counts", product.name)
             jobs.append(

@@ -75,9 +75,10 @@ class WfsCombineStep(ProductByProduct):
         check_members(association, "science")
         for product in association.products:
             if len(product.of("science")) < 2:
+                kinds = ", ".join(member.kind or "nothing" for member in product.members)
                 raise InputError(
-                    f"{source}: {product.name or 'a product'} has fewer than two science members: "
-                    "give it a pair"
+                    f"{source}: {product.name or 'a product'} has fewer than two science members "
+                    f"({kinds}): give it a pair"
                 )
         self.output_use_model = True
         results = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from jwgpu.wcs.outlines import corners_of, mean_pixel_area
 log = logging.getLogger(__name__)
 
 _ARCSEC = 3600.0  # in a degree
+
+#: Bytes of a pixel of a mosaic: data, errors, weight, context, three variances.
+_PIXEL = 28
 
 #: Keywords of the first image that place the grid.
 _NEEDED = {
@@ -96,7 +100,8 @@ def grid_around(
     Raises
     ------
     InputError
-        If an image lacks its geometry, or the keywords that place the grid.
+        If an image lacks its geometry, or the keywords that place the grid; or if images are so
+        far apart that no memory holds a grid around them.
     ParameterError
         If the grid has no pixels.
     """
@@ -117,6 +122,8 @@ def grid_around(
     matrix = _rotation(info, options.rotation)
     wcs = _tangent_plane(first.wcs, corners, centre, matrix, scale, options)
     log.info("the output has %d x %d pixels of %.5f arcsec", *wcs.pixel_shape, _ARCSEC * scale)
+    if options.shape is None:
+        _check_size(wcs.pixel_shape, metas)
     return OutputGrid(wcs, _ARCSEC * scale, ratio)
 
 
@@ -175,6 +182,25 @@ def _shape_of_box(wcs: Any, path: str | Path) -> tuple[int, ...]:
             "array_shape, pixel_shape or a bounding box"
         )
     return tuple(int(high + 0.5) for _, high in wcs.bounding_box.bounding_box(order="C"))
+
+
+def _check_size(shape: tuple[int, int], metas: Sequence[Any]) -> None:
+    """Refuse a grid that cannot be: mostly of images that do not belong together."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if math.prod(shape) * _PIXEL <= memory:
+        return
+    what = f"needs {shape[0]} x {shape[1]} pixels, more than this machine's memory holds"
+    if len(metas) == 1:
+        raise InputError(f"{metas[0].filename}: its image {what}: choose a larger pixel_scale")
+    corners = np.array([corners_of(meta.wcsinfo.s_region)[0][0] for meta in metas])
+    along_ra = (corners[:, 0] - corners[0, 0] + 180) % 360 - 180
+    along_ra *= math.cos(math.radians(corners[0, 1]))
+    away = np.hypot(along_ra, corners[:, 1] - corners[0, 1])
+    other = metas[int(np.argmax(away))]
+    raise InputError(
+        f"{metas[0].filename}, {other.filename}: do not overlap, {max(away):.2g} degrees apart; an "
+        f"image of both {what}: take out what does not belong there, or give output_shape and crval"
+    )
 
 
 def _check(metas: Sequence[Any]) -> None:
