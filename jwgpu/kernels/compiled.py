@@ -34,6 +34,16 @@ def compiled(function: _Function) -> _Function:
     return result
 
 
+def inlined(function: _Function) -> _Function:
+    """Compile `function` as `compiled` does, into each function that calls it.
+
+    A loop that calls another function does not become vector instructions.
+    """
+    options = {"nogil": True, "fastmath": False, "error_model": "numpy", "forceinline": True}
+    result: _Function = numba.njit(**options)(function)
+    return result
+
+
 def set_threads(number: int) -> None:
     """Use `number` threads in `over_rows`; 0 means one for each CPU that this process may use."""
     global _threads

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from jwgpu.errors import InputError, ParameterError
-from jwgpu.kernels.drizzle import Drop, add_variances, drizzle
+from jwgpu.kernels.drizzle import Drop, Pixels, Sums, drizzle, finish
 from jwgpu.models.blending import Blender
 from jwgpu.models.flags import DO_NOT_USE, NON_SCIENCE
 from jwgpu.models.images import Image
@@ -151,12 +151,8 @@ class Resampler:
         self._s_regions = s_regions
         self._times = _Times()
         self._blender = Blender()
-        n_means = 2 if options.errors == "drizzled" else 1
-        self._means = np.zeros((n_means, *grid.shape), np.float32)
-        self._weights = np.zeros(grid.shape, np.float32)
         self._context = np.zeros((0, *grid.shape), np.int32)
-        self._sums: Any = None  # of the variances
-        self._sum_weights: Any = None
+        self._sums = self._empty_sums()
 
     def add(self, image: Image) -> None:
         """Add an image.
@@ -197,44 +193,48 @@ class Resampler:
 
     def finish(self) -> Mosaic:
         """Return the mosaic of what was added."""
-        empty = self._weights == 0
-        for mean in self._means:
-            mean[empty] = self._fill
-        mosaic = Mosaic(self._means[0], self._weights, model=self._model)
-        if self.options.with_context:
+        sums, options = self._sums, self.options
+        errors = finish(sums, options.fill, float(1.0 / self.ratio**2))
+        mosaic = Mosaic(sums.values[0], sums.weights, err=errors, model=self._model)
+        if options.with_context:
             mosaic.con = self._context
-        if self.options.errors == "drizzled":
-            mosaic.err = (self._means[1] / self.ratio).astype(np.float32)
-        elif self.options.errors == "variances":
-            self._finish_variances(mosaic)
+        if options.errors == "drizzled":
+            mosaic.err = (sums.values[1] / self.ratio).astype(np.float32)
+        if options.errors == "variances" and options.with_variances:
+            for name, variance in zip(_VARIANCES, sums.variances, strict=True):
+                setattr(mosaic, name, variance)
         self._describe(mosaic)
         return mosaic
 
+    def _empty_sums(self) -> Sums:
+        shape, errors = self.grid.shape, self.options.errors
+        has_variances = errors == "variances"
+        return Sums(
+            np.zeros((2 if errors == "drizzled" else 1, *shape), np.float32),
+            np.zeros(shape, np.float32),
+            variances=np.zeros((len(_VARIANCES), *shape), np.float32) if has_variances else None,
+            variance_weights=np.zeros((len(_VARIANCES), *shape), np.float32)
+            if has_variances
+            else None,
+        )
+
     def _drizzle(self, image: Image, weight: Any, places: Any, drop: Drop) -> None:
         """Spread the image, and its variances or errors, over the grid."""
-        options = self.options
-        has_variances = options.errors == "variances"
-        planes = [_without_sky(image)]
-        if has_variances:
-            planes += [_root_of(getattr(image, name), image.data) for name in _VARIANCES]
-        elif options.errors == "drizzled":
-            planes.append(image.err)
-        context, bit = self._next_plane(), self._n_images % _BITS
-        if has_variances and self._n_images:
-            # The mean goes on where the last image left it; the errors are those of this image.
-            science, errors = np.stack(planes[:1]), np.stack(planes[1:])
-            drizzle(science, weight, places, drop, self._means, self._weights, context, bit)
-            means = np.zeros((len(errors), *self.grid.shape), np.float32)
-            hit = np.zeros_like(self._weights)
-            drizzle(errors, weight, places, drop, means, hit)
-            self._add_variances(means, hit, image)
-            return
-        if has_variances:
-            self._means = np.zeros((len(planes), *self.grid.shape), np.float32)
-        drizzle(np.stack(planes), weight, places, drop, self._means, self._weights, context, bit)
-        if has_variances:
-            self._add_variances(self._means[1:], self._weights, image)
-            self._means = self._means[:1]
+        options, background = self.options, image.meta.background
+        has_sky = background.level is not None and not background.subtracted
+        pixels = Pixels(
+            image.data,
+            weight,
+            places,
+            background.level if has_sky else 0.0,
+            image.err if options.errors == "drizzled" else None,
+            [getattr(image, name) for name in _VARIANCES]
+            if options.errors == "variances"
+            else None,
+            time=_time_of(image) if options.weight_type == "exptime" else 0.0,
+        )
+        sums = self._sums._replace(context=self._next_plane())
+        drizzle(pixels, drop, sums, self._n_images % _BITS)
 
     def _next_plane(self) -> Any:
         """Return the plane of the context that the next image is noted in."""
@@ -244,33 +244,6 @@ class Resampler:
             more = np.zeros((1, *self.grid.shape), np.int32)
             self._context = np.concatenate([self._context, more])
         return self._context[-1]
-
-    def _add_variances(self, errors: Any, hit: Any, image: Image) -> None:
-        """Add the variances of an image, weighted as its part in the mean."""
-        time = _time_of(image) if self.options.weight_type == "exptime" else 0.0
-        noise = _VARIANCES.index("var_rnoise")
-        if self._sums is None:
-            self._sums = np.full((len(_VARIANCES), *self.grid.shape), np.nan, np.float32)
-            self._sum_weights = np.zeros_like(self._sums)
-        add_variances(errors, hit, time, noise, self._sums, self._sum_weights)
-
-    def _finish_variances(self, mosaic: Mosaic) -> None:
-        """Divide by the weights; the error is the root of the sum of the variances."""
-        scaling = 1.0 / self.ratio**2
-        total = np.zeros(self.grid.shape, np.float32)
-        is_empty = np.ones(self.grid.shape, bool)
-        for plane, name in enumerate(_VARIANCES):
-            weight = self._sum_weights[plane]
-            with np.errstate(divide="ignore", invalid="ignore"):
-                variance = self._sums[plane] * scaling / weight / weight
-            variance = variance.astype(np.float32, copy=False)
-            is_nan = np.isnan(variance)
-            np.add(total, variance, out=total, where=~is_nan)
-            is_empty &= is_nan
-            if self.options.with_variances:
-                setattr(mosaic, name, variance)
-        mosaic.err = np.sqrt(total)
-        mosaic.err[is_empty] = np.nan
 
     def _describe(self, mosaic: Mosaic) -> None:
         """Write the keywords of a mosaic."""
@@ -371,20 +344,6 @@ def _range_of(image: Image) -> tuple[int, int, int, int]:
     first_x, first_y = max(0, int(left + 0.5)), max(0, int(bottom + 0.5))
     last_x = max(first_x, min(n_x - 1, int(right + 0.5)))
     return first_x, last_x, first_y, max(first_y, min(n_y - 1, int(top + 0.5)))
-
-
-def _root_of(variance: Any, like: Any) -> Any:
-    if variance is None:
-        return np.full_like(like, np.nan)
-    with np.errstate(invalid="ignore"):
-        return np.sqrt(variance)
-
-
-def _without_sky(image: Image) -> Any:
-    background = image.meta.background
-    if background.level is None or background.subtracted:
-        return image.data
-    return image.data - background.level
 
 
 def _time_of(image: Image) -> float:

@@ -14,6 +14,7 @@ from astropy.modeling.models import Shift
 from image_exposures import CAMERAS, calibrated
 from offline import official_step
 from products import assert_same_product
+from scipy.ndimage import maximum_filter
 from stdatamodels.jwst import datamodels
 
 from jwgpu.errors import InputError, NotYetError, ParameterError
@@ -38,6 +39,10 @@ AREA = 3e-5
 #: Quirk: officially some pixels that hang over the edge of the output are left out (those near
 #: where the outline of the input leaves it); compared is what lies further in.
 INNER = np.s_[..., 2:-2, 2:-2]
+
+#: Officially means move with each share; here shares are summed up and divided once. The last
+#: digits differ, by this much of the values around; weights do not.
+MEAN = 1e-6
 
 #: With these, both packages have the same map.
 SPLINES = {"pixmap_stepsize": 10.0, "pixmap_order": 3}
@@ -79,6 +84,23 @@ def pairs(ours, theirs):
             yield name, our, their
 
 
+def assert_same(name, our, their, where=np.s_[...], scale=0.0):
+    """Check that weights, contexts and flags are the same, and means but for their rounding.
+
+    Errors, and the roots of variances, may differ by `scale`.
+    """
+    assert our.shape == their.shape
+    if name not in ("data", "err", "var_poisson", "var_rnoise", "var_flat"):
+        np.testing.assert_array_equal(our[where], their[where], err_msg=name)
+        return
+    around = maximum_filter(np.nan_to_num(np.abs(their)), 3) if name == "data" else their
+    slack = MEAN + (scale if name != "data" else 0.0)
+    rounding = (2 * slack if name.startswith("var") else slack) * around
+    assert np.array_equal(np.isnan(our[where]), np.isnan(their[where])), name
+    is_far = np.abs(our.astype(float) - their) > rounding
+    assert not is_far[where].any(), (name, our[is_far], their[is_far])
+
+
 def assert_same_keywords(ours, theirs):
     ours, theirs = keywords(ours), keywords(theirs)
     wcsinfo = {name for name in theirs if "wcsinfo" in name and isinstance(theirs[name], float)}
@@ -96,7 +118,7 @@ def test_same_as_official(official, camera, options):
     ours, theirs = both(model, **options, **SPLINES)
     inside = INNER if camera[1] == "MIRIMAGE" or "crval" in options else np.s_[...]
     for name, our, their in pairs(ours, theirs):
-        np.testing.assert_array_equal(our[inside], their[inside], err_msg=name)
+        assert_same(name, our, their, inside)
     assert_same_keywords(ours, theirs)
 
 
@@ -134,8 +156,7 @@ def test_other_kernels(official, kernel):
 def test_scale_in_arcsec(official):
     ours, theirs = both(calibrated(*CAMERAS[0]), pixel_scale=0.05, **SPLINES)
     for name, our, their in pairs(ours, theirs):
-        rtol = 0 if name in ("data", "wht", "con") else AREA
-        np.testing.assert_allclose(our, their, rtol=rtol, err_msg=name)
+        assert_same(name, our, their, scale=AREA)
     ratios = [model.meta.resample.pixel_scale_ratio for model in (ours, theirs)]
     assert ratios[0] == pytest.approx(ratios[1], rel=AREA)
 
@@ -145,7 +166,7 @@ def test_part_of_the_image(official):
     ours, theirs = both(calibrated(*CAMERAS[0]), **parameters, **SPLINES)
     for name, our, their in pairs(ours, theirs):
         assert our.shape == their.shape
-        np.testing.assert_array_equal(our[INNER], their[INNER], err_msg=name)
+        assert_same(name, our, their, INNER)
     assert (ours.wht >= theirs.wht).all()
     assert_same_keywords(ours, theirs)
 
@@ -158,8 +179,7 @@ def test_grid_from_a_file(official, tmp_path, told):
     asdf.AsdfFile({"wcs": grid.wcs, **told}).write_to(path)
     ours, theirs = both(model, output_wcs=str(path), **SPLINES)
     for name, our, their in pairs(ours, theirs):
-        rtol = 0 if told or name in ("data", "wht", "con") else AREA
-        np.testing.assert_allclose(our, their, rtol=rtol, err_msg=name)
+        assert_same(name, our, their, scale=0.0 if told else AREA)
     ratios = [model.meta.resample.pixel_scale_ratio for model in (ours, theirs)]
     assert ratios[0] == pytest.approx(ratios[1], rel=0 if told else AREA)
 
@@ -170,7 +190,7 @@ def test_sky_is_subtracted(official):
     for subtracted in (False, True):
         model.meta.background.subtracted = subtracted
         ours, theirs = both(model, **SPLINES)
-        np.testing.assert_array_equal(ours.data, theirs.data)
+        assert_same("data", ours.data, theirs.data)
         assert_same_keywords(ours, theirs)
 
 
@@ -184,7 +204,7 @@ def test_flags_and_missing_arrays(official):
     for weight_type in ("ivm", "exptime"):
         ours, theirs = both(model, weight_type=weight_type, **SPLINES)
         for name, our, their in pairs(ours, theirs):
-            np.testing.assert_array_equal(our[INNER], their[INNER], err_msg=name)
+            assert_same(name, our, their, INNER)
         assert_same_keywords(ours, theirs)
 
 
@@ -238,7 +258,9 @@ def test_product(official, tmp_path):
         save_results=True,
     )
     assert_same_product(
-        tmp_path / "ours" / "jw_resamplestep.fits", tmp_path / "theirs" / "jw_resamplestep.fits"
+        tmp_path / "ours" / "jw_resamplestep.fits",
+        tmp_path / "theirs" / "jw_resamplestep.fits",
+        SCI=1e-5,  # rounding, where the mean is near 0 and what it was made from is not
     )
 
 
@@ -276,7 +298,7 @@ def test_several_images(official, options):
     models = dithered()
     ours, theirs = both(models, blendheaders=False, **options, **SPLINES)
     for name, our, their in pairs(ours, theirs):
-        np.testing.assert_array_equal(our[INNER], their[INNER], err_msg=name)
+        assert_same(name, our, their, INNER)
     assert_same_keywords(ours, theirs)
     assert ours.meta.resample.pointings == 2
     assert set(np.unique(ours.con)) == set(range(8))
@@ -298,7 +320,7 @@ def test_association(official, tmp_path, monkeypatch):
         parameters = {"blendheaders": False, "in_memory": in_memory, **SPLINES}
         ours, theirs = both(str(path), **parameters)
         for name, our, their in pairs(ours, theirs):
-            np.testing.assert_array_equal(our[INNER], their[INNER], err_msg=name)
+            assert_same(name, our, their, INNER)
         assert_same_keywords(ours, theirs)
         found.append(ours)
     np.testing.assert_array_equal(found[0].data, found[1].data)
@@ -309,7 +331,7 @@ def test_more_images_than_bits(official):
     ours, theirs = both(models, blendheaders=False, kernel="point", **SPLINES)
     assert ours.con.shape[0] == 2
     np.testing.assert_array_equal(ours.con, theirs.con)
-    np.testing.assert_array_equal(ours.data, theirs.data)
+    np.testing.assert_allclose(ours.data, theirs.data, rtol=34 / 2 * MEAN)
 
 
 @pytest.mark.parametrize("place", ["memory", "files"])
@@ -379,7 +401,7 @@ def test_each_exposure(official, blend):
     assert len(ours) == len(theirs) == 2
     for our, their in zip(ours, theirs, strict=True):
         for name, one, other in pairs(our, their):
-            np.testing.assert_array_equal(one[INNER], other[INNER], err_msg=name)
+            assert_same(name, one, other, INNER)
         assert_same_keywords(our, their)
     assert [model.meta.filename for model in ours] == [
         "jw0_0_outlier_i2d.fits",

@@ -32,73 +32,112 @@ class Drop(NamedTuple):
     window: tuple[int, int, int, int]
 
 
-def drizzle(
-    planes: Any,
-    weight: Any,
-    pixel_map: Any,
-    drop: Drop,
-    means: Any,
-    weights: Any,
-    context: Any = None,
-    bit: int = 0,
-) -> None:
-    """Add an image, or several that share their geometry and weights, to running means.
+class Pixels(NamedTuple):
+    """The pixels of an image that is added.
 
-    Each output pixel holds the mean of the input pixels that fell on it, weighted by their weight
-    times the part of their drop that it caught. Input pixels come in the order of their rows
-    for every output pixel, so that results do not depend on how the work is shared out.
+    Attributes
+    ----------
+    data : array, (y, x) float32
+    weight : array, (y, x) float32
+        Weight of each pixel; 0 leaves it out.
+    pixel_map : array, (y, x, 2) float64
+        Where the centre of each pixel falls: column and row of the output, from 0. NaN leaves
+        it out.
+    level : float
+        Sky that is taken off the data.
+    other : array, (y, x) float32, or None
+        Another image that is averaged as the data are.
+    variances : sequence of 3 arrays (y, x) float32, or None
+        Independent parts of the variance of a pixel; the first is that by read noise. None among
+        them is a part that is not known.
+    flags : array, (y, x) uint32, or None
+    time : float
+        Weight of this image where variances are averaged; 0 for the inverse of its first variance
+        on the output.
+    """
+
+    data: Any
+    weight: Any
+    pixel_map: Any
+    level: float = 0.0
+    other: Any = None
+    variances: Any = None
+    flags: Any = None
+    time: float = 0.0
+
+
+class Sums(NamedTuple):
+    """What images add up to on the output; all begin with 0.
+
+    Attributes
+    ----------
+    values : array, (1 or 2, Y, X) float32
+        Sums of weight times value: of the data, and of the other image.
+    weights : array, (Y, X) float32
+        Sums of the weights.
+    context : array, (Y, X) int32, or None
+        Gets a bit in every pixel that the image adds to.
+    flags : array, (Y, X) uint32, or None
+        Gets all flags of the pixels that add to a pixel.
+    variances, variance_weights : arrays, (3, Y, X) float32, or None
+        Sums of the square of the weight of an image times the variance of its mean, and of
+        these weights.
+    """
+
+    values: Any
+    weights: Any
+    context: Any = None
+    flags: Any = None
+    variances: Any = None
+    variance_weights: Any = None
+
+
+def drizzle(pixels: Pixels, drop: Drop, sums: Sums, bit: int = 0) -> None:
+    """Add an image to sums, in place.
+
+    Each output pixel gets the weight of an input pixel times the part of its drop that it catches:
+    a share, of single precision. Shares, and their products with the values, are added in single
+    precision, in the order of the rows and columns of the input, whoever adds them. So sums
+    do not depend on how the work is shared out.
+
+    The mean of the square roots of a variance, weighted alike but over this image alone, is the
+    error of this image on the output. Its square is added to the variances, times the square of
+    a weight of the image.
 
     Parameters
     ----------
-    planes : array, (planes, y, x) float32
-        Images that are averaged alike.
-    weight : array, (y, x) float32
-        Weight of each input pixel; 0 leaves it out.
-    pixel_map : array, (y, x, 2) float64
-        Where the centre of each input pixel falls: column and row of the output, from 0. NaN
-        leaves it out.
+    pixels : Pixels
     drop : Drop
-    means : array, (planes, Y, X) float32
-        Running means, changed in place.
-    weights : array, (Y, X) float32
-        Sum of the weights behind the means, changed in place; where it is 0, means are not used.
-    context : array, (Y, X) int32, optional
-        Gets the `bit` in every pixel that the image adds to.
+    sums : Sums
+        ``values`` of two planes need ``pixels.other``, ``flags`` need ``pixels.flags``, and
+        ``variances`` need ``pixels.variances``.
     bit : int
-        0 to 31.
+        Of the context, 0 to 31.
 
     References
     ----------
     Fruchter & Hook 2002, PASP 114, 144.
     """
-    arrays = [planes, weight, pixel_map, means, weights]
-    if context is not None:
-        arrays.append(context)
-    implementation(__name__, *arrays).drizzle(
-        planes, weight, pixel_map, drop, means, weights, context, bit
-    )
+    arrays = [pixels.data, pixels.weight, pixels.pixel_map, sums.values, sums.weights]
+    implementation(__name__, *arrays).drizzle(pixels, drop, sums, bit)
 
 
-def add_variances(
-    errors: Any, hit: Any, time: float, noise: int, sums: Any, sum_weights: Any
-) -> None:
-    """Add the variances of a resampled image to those of a mean of images.
+def finish(sums: Sums, fill: float, scaling: float = 1.0) -> Any:
+    """Turn sums into means and variances, in place.
 
     Parameters
     ----------
-    errors : array, (planes, Y, X) float32
-        Resampled errors; used up.
-    hit : array, (Y, X) float32
-        Weight behind them, 0 where there are none.
-    time : float
-        Weight of the image in the mean; 0 for the inverse of a variance.
-    noise : int
-        Plane of that variance.
-    sums : array, (planes, Y, X) float32
-        Variances times the square of their weight, NaN where there was none so far; changed in
-        place.
-    sum_weights : array, (planes, Y, X) float32
-        Sums of the weights, changed in place.
+    sums : Sums
+        ``values`` become means, ``variances`` those of the mean.
+    fill : float
+        Value where nothing was added.
+    scaling : float
+        Factor for the variances.
+
+    Returns
+    -------
+    array, (Y, X) float32, or None
+        Square root of the sum of all variances that are known, NaN where none is; None if
+        there are no variances.
     """
-    arrays = (errors, hit, sums, sum_weights)
-    implementation(__name__, *arrays).add_variances(errors, hit, time, noise, sums, sum_weights)
+    return implementation(__name__, sums.values, sums.weights).finish(sums, fill, scaling)

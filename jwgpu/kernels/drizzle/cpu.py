@@ -1,6 +1,7 @@
 """Drizzle on the CPU: threads share out rows of the output.
 
-Each thread goes through the input in the order of its rows, past those that fall elsewhere.
+Each thread takes bands of rows, one after the other, and goes through the input in the order of
+its rows, past the strips that fall elsewhere.
 """
 
 from __future__ import annotations
@@ -11,13 +12,33 @@ import numpy as np
 
 from jwgpu.kernels.compiled import compiled, over_rows
 from jwgpu.kernels.drizzle import KERNELS
-from jwgpu.kernels.drizzle.overlap_cpu import quadrangle_areas
-from jwgpu.kernels.drizzle.variances_cpu import add_rows
+from jwgpu.kernels.drizzle.band_cpu import (
+    ADDED,
+    HIT,
+    LANES,
+    VARIANCES,
+    WEIGHT,
+    add_lanes,
+    close_band,
+    finish_rows,
+    load_values,
+    open_band,
+)
+from jwgpu.kernels.drizzle.overlap_cpu import (
+    FAR,
+    SMALL,
+    STRIP,
+    find_corners,
+    large_shares,
+    place_boxes,
+    small_shares,
+)
+from jwgpu.kernels.drizzle.reach_cpu import reach_of
 
 SQUARE, POINT, TURBO, GAUSSIAN, LANCZOS2, LANCZOS3 = range(len(KERNELS))
-STRIP = 64  # input pixels that are taken together
-NOTES = 1024  # shares of output pixels that are noted down before the means are moved
-BOX = 6  # output pixels of scratch along each axis; more are made where they are needed
+BAND = 128  # rows of the output that are summed at a time
+PIXELS = 2**19  # of the output, at most, in a band
+AREAS = 2**16  # of the overlaps that are computed at a time, at most
 
 FWHM = 2.3548  # of a Gaussian, in sigma
 GAUSSIAN_REACH = 2.5  # sigma
@@ -35,172 +56,121 @@ def rounded(value: Any) -> Any:
 
 
 @compiled
-def find_corners(
-    pixel_map: Any, y: Any, dy: Any, x_first: Any, number: Any, dx: Any, axis: Any, places: Any
+def add_boxes(
+    band: Any, boxes: Any, shares: Any, flags: Any, strip: Any, values: Any, totals: Any
 ) -> None:
-    """Write where the corners of the pixels of a strip fall, along one axis.
+    """Add the shares of the quadrangles of a strip to a band.
 
-    A corner lies ``dx`` and ``dy``, at most half a pixel, beside the centre of its pixel. Its place
-    is linear between the four centres around it, and beyond the outer ones.
+    Parameters
+    ----------
+    band : (int, int, int, int)
+        First row and the one after the last, first column, columns.
+    boxes : (array, array, int, int)
+        Left and lower edges, rows and columns.
+    shares : array, (rows * columns, STRIP) float32
+    flags : (array, array)
+        Of the image and the output; empty if there are none.
+    strip : (int, int, int, int)
+        Row and first column of the strip, first quadrangle and the one after the last.
+    values, totals : array, (pixels, LANES) float32
     """
-    n_y, n_x = pixel_map.shape[0], pixel_map.shape[1]
-    j = min(max(int(np.floor(y + dy)), 0), n_y - 2)
-    v = y + dy - j
-    low, high = pixel_map[j, :, axis], pixel_map[j + 1, :, axis]
-    left = x_first + int(np.floor(dx))
-    inner, outer = min(max(-left, 0), number), max(min(n_x - 1 - left, number), 0)
-    for k in range(inner, outer):
-        u = x_first + k + dx - (left + k)
-        below = low[left + k] * (1 - u) + low[left + k + 1] * u
-        above = high[left + k] * (1 - u) + high[left + k + 1] * u
-        places[k] = below * (1 - v) + above * v
-    for k in range(number):
-        if inner <= k < outer:
+    first, stop, start, width = band
+    lefts, bottoms, n_rows, n_columns = boxes
+    given, collected = flags
+    y, x, begin, end = strip
+    for i in range(begin, end):
+        left, bottom = int(lefts[i]) - start, int(bottoms[i])
+        if (
+            n_rows == n_columns == SMALL
+            and 0 <= left <= width - SMALL
+            and first <= bottom <= stop - SMALL
+            and not collected.size
+        ):
+            # The usual case, of which the compiler writes out the loops.
+            base = (bottom - first) * width + left
+            for row in range(SMALL):
+                for column in range(SMALL):
+                    share = shares[SMALL * row + column, i]
+                    if share != 0:
+                        add_lanes(totals, base + row * width + column, values, i, share)
             continue
-        i = 0 if left + k < 0 else n_x - 2
-        u = x_first + k + dx - i
-        below = low[i] * (1 - u) + low[i + 1] * u
-        above = high[i] * (1 - u) + high[i + 1] * u
-        places[k] = below * (1 - v) + above * v
-
-
-@compiled
-def find_rows(first: Any, stop: Any, pixel_map: Any, reach: Any, lowest: Any, highest: Any) -> None:
-    """Find for some rows of the input between which rows of the output they can fall."""
-    n_y, n_x = pixel_map.shape[0], pixel_map.shape[1]
-    for j in range(first, stop):
-        low, high, step = np.inf, -np.inf, 0.0
-        for other in range(max(j - 1, 0), min(j + 2, n_y)):
-            before = np.nan
-            for i in range(n_x):
-                y = pixel_map[other, i, 1]
-                if np.isnan(y):
-                    continue
-                low, high = min(low, y), max(high, y)
-                if abs(y - before) > step:
-                    step = abs(y - before)
-                before = y
-        lowest[j] = low - (high - low if n_x == 1 else step) - reach
-        highest[j] = high + (high - low if n_x == 1 else step) + reach
-
-
-@compiled
-def add_weight(
-    weights: Any, context: Any, mask: Any, target: Any, share: Any, shares: Any, count: Any
-) -> None:
-    """Add a share of an input pixel to the weight of an output pixel, and note it down."""
-    before = weights[target]
-    weights[target] = before + share
-    if context.size and share > 0:
-        context[target] |= mask
-    shares[0, count] = share
-    shares[1, count] = before
-    shares[2, count] = before + share
-
-
-@compiled
-def add_values(
-    means: Any, planes: Any, y: Any, targets: Any, sources: Any, shares: Any, count: Any
-) -> None:
-    """Move the means of all planes by the shares that were noted down, in their order."""
-    for plane in range(means.shape[0]):
-        mean, value = means[plane], planes[plane, y]
-        for k in range(count):
-            moved = mean[targets[k]] * shares[1, k] + shares[0, k] * value[sources[k]]
-            new = np.float32(np.float64(moved) / np.float64(shares[2, k]))
-            mean[targets[k]] = value[sources[k]] if shares[1, k] == 0 else new
-
-
-@compiled
-def place_boxes(xs: Any, ys: Any, number: Any, boxes: Any, jacobian: Any) -> Any:
-    """Find the box of output pixels that each quadrangle needs, and count from its corner.
-
-    ``boxes`` gets the left and the lower edge, and the numbers of columns and rows; none for
-    quadrangles that fall nowhere. Return the largest numbers.
-    """
-    most_rows, most_columns = 0, 0
-    for i in range(number):
-        x_low = min(min(xs[0, i], xs[1, i]), min(xs[2, i], xs[3, i]))
-        x_high = max(max(xs[0, i], xs[1, i]), max(xs[2, i], xs[3, i]))
-        y_low = min(min(ys[0, i], ys[1, i]), min(ys[2, i], ys[3, i]))
-        y_high = max(max(ys[0, i], ys[1, i]), max(ys[2, i], ys[3, i]))
-        spread = (x_high - x_low) + (y_high - y_low)
-        if not spread < np.inf:
-            boxes[2, i] = boxes[3, i] = 0
-            for corner in range(4):
-                xs[corner, i] = ys[corner, i] = 0.0
-            continue
-        across = (xs[1, i] - xs[3, i]) * (ys[0, i] - ys[2, i])
-        jacobian[i] = 0.5 * abs(across - (xs[0, i] - xs[2, i]) * (ys[1, i] - ys[3, i]))
-        left, bottom = np.floor(x_low + 0.5), np.floor(y_low + 0.5)
-        boxes[0, i], boxes[1, i] = int(left), int(bottom)
-        boxes[2, i] = int(np.floor(x_high + 0.5)) - boxes[0, i] + 1
-        boxes[3, i] = int(np.floor(y_high + 0.5)) - boxes[1, i] + 1
-        most_columns, most_rows = max(most_columns, boxes[2, i]), max(most_rows, boxes[3, i])
-        for corner in range(4):
-            xs[corner, i] += 0.5 - left
-            ys[corner, i] += 0.5 - bottom
-    return most_rows, most_columns
+        low, high = max(-left, 0), min(n_columns, width - left)
+        for row in range(max(first - bottom, 0), min(n_rows, stop - bottom)):
+            base = (bottom + row - first) * width + left
+            for column in range(low, high):
+                share = shares[n_columns * row + column, i]
+                if share != 0:
+                    add_lanes(totals, base + column, values, i, share)
+                    if collected.size:
+                        collected[bottom + row, start + left + column] |= given[y, x + i]
 
 
 @compiled
 def spread_quadrangles(
-    first: Any,
-    stop: Any,
-    planes: Any,
-    weight: Any,
-    pixel_map: Any,
-    half: Any,
-    window: Any,
-    lowest: Any,
-    highest: Any,
-    n_out: Any,
-    means: Any,
-    weights: Any,
-    context: Any,
-    mask: Any,
+    band: Any, image: Any, weight: Any, flags: Any, places: Any, drop: Any, totals: Any
 ) -> None:
-    """Spread shrunken pixels over the rows ``first:stop`` of the output."""
-    noted = 0
-    xs, ys, scratch = np.empty((4, STRIP)), np.empty((4, STRIP)), np.empty((4, STRIP))
-    jacobian, boxes = np.empty(STRIP), np.empty((4, STRIP), np.int64)
-    areas = np.empty((BOX, BOX, STRIP))
-    targets, sources = np.empty(NOTES, np.int64), np.empty(NOTES, np.int64)
-    shares = np.empty((3, NOTES), np.float32)
-    side_x, side_y = (-half, half, half, -half), (half, half, -half, -half)
+    """Spread shrunken pixels over a band of the output.
+
+    Parameters
+    ----------
+    band : (int, int, int, int)
+        First row and the one after the last, first column, columns.
+    image : (tuple of 5 arrays, float32)
+        See `load_values`; and the level.
+    weight : array, (y, x) float32
+    flags : (array, array)
+        Of the image and the output; empty if there are none.
+    places : (array, array)
+        The map, (y, 2 x) float64, and the reach of strips, (y, strips, 4) float64.
+    drop : (tuple, float)
+        The window, and half the side of the shrunken pixels.
+    totals : array, (pixels, LANES) float32
+    """
+    first, stop = band[0], band[1]
+    pixel_map, reach = places
+    window, half = drop
+    side = 2 * (STRIP + 1)
+    low_left, low_right, high_left, high_right = np.empty((4, side))
+    xs, ys = np.empty((4, STRIP)), np.empty((4, STRIP))
+    left, bottom, scale = np.empty(STRIP), np.empty(STRIP), np.empty(STRIP)
+    shares = np.empty((SMALL * SMALL, STRIP), np.float32)
+    values = np.zeros((STRIP, LANES), np.float32)
+    values[:, VARIANCES:WEIGHT] = np.nan
+    values[:, WEIGHT:] = 1
+    if half == 0.5:
+        # The corners of neighbours are one.
+        low_right, high_right = low_left[2:], high_left[2:]
+    corners = (high_left, high_right, low_right, low_left)
     for y in range(window[2], window[3] + 1):
-        # A row that falls nowhere compares false with everything.
-        if not (highest[y] >= first - 0.5 and lowest[y] <= stop - 0.5):
-            continue
-        for x_first in range(window[0], window[1] + 1, STRIP):
-            number = min(STRIP, window[1] + 1 - x_first)
-            for corner in range(4):
-                dx, dy = side_x[corner], side_y[corner]
-                find_corners(pixel_map, y, dy, x_first, number, dx, 0, xs[corner])
-                find_corners(pixel_map, y, dy, x_first, number, dx, 1, ys[corner])
-            n_rows, n_columns = place_boxes(xs, ys, number, boxes, jacobian)
-            if max(n_rows, n_columns) > areas.shape[0]:
-                areas = np.empty((max(n_rows, n_columns), max(n_rows, n_columns), STRIP))
-            quadrangle_areas(areas, xs, ys, number, n_rows, n_columns, scratch)
-            for i in range(number):
-                x = x_first + i
-                left, bottom = boxes[0, i], boxes[1, i]
-                for row in range(max(first - bottom, 0), min(boxes[3, i], stop - bottom)):
-                    for column in range(max(-left, 0), min(boxes[2, i], n_out - left)):
-                        area = areas[row, column, i]
-                        if area == 0.0:
-                            continue
-                        share = np.float32(area / jacobian[i] * weight[y, x])
-                        if share != 0:
-                            targets[noted] = (bottom + row) * n_out + left + column
-                            sources[noted] = x
-                            add_weight(weights, context, mask, targets[noted], share, shares, noted)
-                            noted += 1
-                            if noted == NOTES:
-                                add_values(means, planes, y, targets, sources, shares, noted)
-                                noted = 0
-            add_values(means, planes, y, targets, sources, shares, noted)
-            noted = 0
+        for strip in range(reach.shape[1]):
+            if not (reach[y, strip, 3] >= first and reach[y, strip, 2] <= stop - 1):
+                continue
+            x = window[0] + strip * STRIP
+            number = min(STRIP, window[1] + 1 - x)
+            if half == 0.5:
+                find_corners(pixel_map, y, -half, x, -half, number + 1, low_left)
+                find_corners(pixel_map, y, half, x, -half, number + 1, high_left)
+            else:
+                find_corners(pixel_map, y, -half, x, -half, number, low_left)
+                find_corners(pixel_map, y, -half, x, half, number, low_right)
+                find_corners(pixel_map, y, half, x, -half, number, high_left)
+                find_corners(pixel_map, y, half, x, half, number, high_right)
+            load_values(image[0], image[1], y, x, number, values)
+            is_large = place_boxes(corners, weight[y, x:], number, xs, ys, left, bottom, scale)
+            if not is_large:
+                small_shares(xs, ys, scale, number, shares)
+                boxes = (left, bottom, SMALL, SMALL)
+                add_boxes(band, boxes, shares, flags, (y, x, 0, number), values, totals)
+                continue
+            n_rows, n_columns = int(ys[:, :number].max()) + 1, int(xs[:, :number].max()) + 1
+            if n_rows * n_columns > len(shares):
+                shares = np.empty((n_rows * n_columns, STRIP), np.float32)
+            at_a_time = max(AREAS // (n_rows * n_columns), 1)
+            boxes = (left, bottom, n_rows, n_columns)
+            for begin in range(0, number, at_a_time):
+                end = min(begin + at_a_time, number)
+                large_shares(xs, ys, scale, begin, end, n_rows, n_columns, shares)
+                add_boxes(band, boxes, shares, flags, (y, x, begin, end), values, totals)
 
 
 @compiled
@@ -210,71 +180,72 @@ def overlap(low: Any, high: Any, pixel: Any) -> Any:
 
 
 @compiled
+def part_of(kind: Any, across: Any, along: Any, column: Any, row: Any, terms: Any) -> Any:
+    """Return the part of a drop, which falls on a place, that an output pixel catches.
+
+    ``terms`` are how far the drop reaches, the height and the steepness of its function; and the
+    table of a sinc, with the steps of the table in an output pixel as steepness.
+    """
+    reach, height, steepness, table = terms
+    if kind == POINT:
+        return 1.0
+    if kind == TURBO:
+        return height * (
+            overlap(across - reach, across + reach, column)
+            * overlap(along - reach, along + reach, row)
+        )
+    if kind == GAUSSIAN:
+        square = (across - column) ** 2 + (along - row) ** 2
+        return height * np.exp(-square * steepness)
+    step_x = rounded(abs(across - column) * steepness)
+    step_y = rounded(abs(along - row) * steepness)
+    inside = step_x < table.size and step_y < table.size
+    return np.float64(table[step_x] * table[step_y]) if inside else 0.0
+
+
+@compiled
 def spread_centres(
-    first: Any,
-    stop: Any,
-    planes: Any,
-    weight: Any,
-    pixel_map: Any,
-    kind: Any,
-    reach: Any,
-    terms: Any,
-    table: Any,
-    window: Any,
-    lowest: Any,
-    highest: Any,
-    n_out: Any,
-    means: Any,
-    weights: Any,
-    context: Any,
-    mask: Any,
+    band: Any, image: Any, weight: Any, flags: Any, places: Any, drop: Any, totals: Any
 ) -> None:
     """Spread pixels by a function of the distance from where their centre falls.
 
-    ``terms`` are the height and the steepness of the function; of a sinc, which ``table`` holds,
-    the steps of the table in an output pixel.
+    As `spread_quadrangles`; ``drop`` holds the window, the number of the kernel and its terms (see
+    `part_of`).
     """
-    height, steepness = terms
-    noted = 0
-    targets, sources = np.empty(NOTES, np.int64), np.empty(NOTES, np.int64)
-    shares = np.empty((3, NOTES), np.float32)
+    first, stop, start, width = band
+    pixel_map, strips = places
+    window, kind, terms = drop
+    given, collected = flags
+    reach = terms[0]
+    values = np.zeros((STRIP, LANES), np.float32)
+    values[:, VARIANCES:WEIGHT] = np.nan
+    values[:, WEIGHT : HIT + 1] = 1
     for y in range(window[2], window[3] + 1):
-        if not (highest[y] >= first - 0.5 and lowest[y] <= stop - 0.5):
-            continue
-        for x in range(window[0], window[1] + 1):
-            at_x, at_y = pixel_map[y, x, 0], pixel_map[y, x, 1]
-            if weight[y, x] == 0 or np.isnan(at_x) or np.isnan(at_y):
+        for strip in range(strips.shape[1]):
+            if not (strips[y, strip, 3] >= first and strips[y, strip, 2] <= stop - 1):
                 continue
-            left, right = rounded(at_x - reach), rounded(at_x + reach)
-            bottom, top = rounded(at_y - reach), rounded(at_y + reach)
-            for jj in range(max(bottom, first), min(top + 1, stop)):
-                for ii in range(max(left, 0), min(right + 1, n_out)):
-                    if kind == POINT:
-                        part = 1.0
-                    elif kind == TURBO:
-                        part = height * (
-                            overlap(at_x - reach, at_x + reach, ii)
-                            * overlap(at_y - reach, at_y + reach, jj)
-                        )
-                    elif kind == GAUSSIAN:
-                        square = (at_x - ii) ** 2 + (at_y - jj) ** 2
-                        part = height * np.exp(-square * steepness)
-                    else:
-                        step_x = rounded(abs(at_x - ii) * steepness)
-                        step_y = rounded(abs(at_y - jj) * steepness)
-                        inside = step_x < table.size and step_y < table.size
-                        part = np.float64(table[step_x] * table[step_y]) if inside else 0.0
-                    share = np.float32(part * weight[y, x])
-                    if share != 0:
-                        targets[noted] = jj * n_out + ii
-                        sources[noted] = x
-                        add_weight(weights, context, mask, targets[noted], share, shares, noted)
-                        noted += 1
-                        if noted == NOTES:
-                            add_values(means, planes, y, targets, sources, shares, noted)
-                            noted = 0
-        add_values(means, planes, y, targets, sources, shares, noted)
-        noted = 0
+            x_first = window[0] + strip * STRIP
+            number = min(STRIP, window[1] + 1 - x_first)
+            load_values(image[0], image[1], y, x_first, number, values)
+            for i in range(number):
+                x = x_first + i
+                across, along = pixel_map[y, 2 * x], pixel_map[y, 2 * x + 1]
+                if weight[y, x] == 0 or not (abs(across) < FAR and abs(along) < FAR):
+                    continue
+                left, right = rounded(across - reach), rounded(across + reach)
+                bottom, top = rounded(along - reach), rounded(along + reach)
+                for row in range(max(bottom, first), min(top + 1, stop)):
+                    for column in range(max(left, start), min(right + 1, start + width)):
+                        part = part_of(kind, across, along, column, row, terms)
+                        share = np.float32(part * weight[y, x])
+                        if share == 0:
+                            continue
+                        target = (row - first) * width + column - start
+                        add_lanes(totals, target, values, i, share)
+                        if share > 0:
+                            totals[target, ADDED] = 1
+                        if collected.size:
+                            collected[row, column] |= given[y, x]
 
 
 def lanczos_table(order: int) -> Any:
@@ -285,58 +256,99 @@ def lanczos_table(order: int) -> Any:
     return values.astype(np.float32)
 
 
-def reach_and_terms(drop: Any) -> tuple[float, tuple[float, float]]:
+def terms_of(drop: Any) -> tuple[float, float, float]:
     """Return how far a drop reaches, in output pixels, and the terms of its function."""
     # Quirk: officially the ratio is of single precision, which moves steps of the table.
     pixfrac, ratio = drop.pixfrac, float(np.float32(drop.scale_ratio))
     if drop.kernel == "point":
-        return 0.0, (1.0, 0.0)
+        return 0.0, 1.0, 0.0
     if drop.kernel == "turbo":
-        return pixfrac / ratio / 2, (ratio**2 / pixfrac**2, 0.0)
+        return pixfrac / ratio / 2, ratio**2 / pixfrac**2, 0.0
     if drop.kernel == "gaussian":
         steepness = FWHM**2 * ratio**2 / pixfrac**2 / 2
         reach = max(GAUSSIAN_REACH * pixfrac / FWHM / ratio, LEAST_GAUSSIAN_REACH / ratio)
-        return reach, (steepness / np.pi, steepness)
+        return reach, steepness / np.pi, steepness
     order = int(drop.kernel[-1])
     # As officially, the function is that of whole pixels, whatever pixfrac is.
-    return order / ratio, (1.0, ratio / LANCZOS_STEP)
+    return order / ratio, 1.0, ratio / LANCZOS_STEP
 
 
-def drizzle(
-    planes: Any,
-    weight: Any,
-    pixel_map: Any,
-    drop: Any,
-    means: Any,
-    weights: Any,
-    context: Any,
-    bit: int,
-) -> None:
-    """Add images to running means; see :func:`jwgpu.kernels.drizzle.drizzle`."""
-    n_y = pixel_map.shape[0]
-    lowest, highest = np.empty(n_y), np.empty(n_y)
-    mask = np.array([1 << bit], np.uint32).view(np.int32)[0]
-    if context is None:
-        context = np.empty((0, 0), np.int32)
-    n_rows, n_out = weights.shape
-    flat = (means.reshape(len(means), -1), weights.reshape(-1), context.reshape(-1))
-    output = (n_out, *flat, mask)
+def drizzle(pixels: Any, drop: Any, sums: Any, bit: int) -> None:
+    """Add an image to sums; see :func:`jwgpu.kernels.drizzle.drizzle`."""
+    n_y, n_x = pixels.data.shape
     window = tuple(int(edge) for edge in drop.window)
-    kind = KERNELS.index(drop.kernel)
-    if kind == SQUARE:
-        over_rows(find_rows, n_y, pixel_map, 1.0, lowest, highest)
-        pixels = (planes, weight, pixel_map, drop.pixfrac / 2, window, lowest, highest)
-        over_rows(spread_quadrangles, n_rows, *pixels, *output)
+    spread: Any = spread_quadrangles
+    shape: tuple[Any, ...] = (window, drop.pixfrac / 2)
+    reach = 0.5
+    if drop.kernel != "square":
+        kind = KERNELS.index(drop.kernel)
+        table = lanczos_table(int(drop.kernel[-1])) if kind >= LANCZOS2 else np.ones(1, np.float32)
+        terms = terms_of(drop)
+        spread, shape, reach = spread_centres, (window, kind, (*terms, table)), terms[0] + 0.5
+    strips = reach_of(pixels.pixel_map, window, reach)
+    first, stop, start, width = _part_of_output(strips, window, sums.weights.shape)
+    if first >= stop or width <= 0:
         return
-    reach, terms = reach_and_terms(drop)
-    table = lanczos_table(int(drop.kernel[-1])) if kind >= LANCZOS2 else np.ones(1, np.float32)
-    over_rows(find_rows, n_y, pixel_map, reach + 1.0, lowest, highest)
-    shared = (planes, weight, pixel_map, kind, reach, terms, table, window, lowest, highest)
-    over_rows(spread_centres, n_rows, *shared, *output)
+    n_rows = max(min(BAND, PIXELS // width, stop - first), 1)
+    shared = (
+        (_planes_of(pixels), np.float32(pixels.level)),
+        pixels.weight,
+        (_or_empty(pixels.flags, np.uint32), _or_empty(sums.flags, np.uint32)),
+        (pixels.pixel_map.reshape(n_y, 2 * n_x), strips),
+        shape,
+    )
+    output = _arrays_of(sums)
+    mask = np.array([1 << bit], np.uint32).view(np.int32)[0]
+
+    def add(begin: int, end: int) -> None:
+        totals = np.empty((n_rows * width, LANES), np.float32)
+        for low in range(first + begin, first + end, n_rows):
+            high = min(low + n_rows, first + end)
+            open_band(low, high, start, width, output, totals)
+            spread((low, high, start, width), *shared, totals)
+            close_band(low, high, start, width, mask, float(pixels.time), output, totals)
+
+    over_rows(add, stop - first)
 
 
-def add_variances(
-    errors: Any, hit: Any, time: float, noise: int, sums: Any, sum_weights: Any
-) -> None:
-    """Add variances to those of a mean; see :func:`jwgpu.kernels.drizzle.add_variances`."""
-    over_rows(add_rows, len(hit), errors, hit, float(time), noise, sums, sum_weights)
+def finish(sums: Any, fill: float, scaling: float) -> Any:
+    """Turn sums into means; see :func:`jwgpu.kernels.drizzle.finish`."""
+    values, weights, _, _, variances, variance_weights = _arrays_of(sums)
+    errors = np.empty(weights.shape if variances.size else (0, 0), np.float32)
+    planes = (values, weights, variances, variance_weights, errors)
+    over_rows(finish_rows, len(weights), *planes, np.float32(fill), float(scaling))
+    return errors if variances.size else None
+
+
+def _part_of_output(strips: Any, window: Any, shape: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Return the first row, the one after the last, the first column, and columns that are hit."""
+    used = strips[window[2] : window[3] + 1]
+    used = used[(used[..., 0] <= used[..., 1]) & (used[..., 2] <= used[..., 3])]
+    if not len(used):
+        return 0, 0, 0, 0
+    left, bottom = (max(int(np.floor(used[:, edge].min())), 0) for edge in (0, 2))
+    right = min(int(np.ceil(used[:, 1].max())), shape[1] - 1)
+    top = min(int(np.ceil(used[:, 3].max())), shape[0] - 1)
+    return bottom, top + 1, left, right + 1 - left
+
+
+def _planes_of(pixels: Any) -> tuple[Any, ...]:
+    variances = (None,) * 3 if pixels.variances is None else pixels.variances
+    planes = (pixels.data, pixels.other, *variances)
+    return tuple(np.ascontiguousarray(_or_empty(plane)) for plane in planes)
+
+
+def _arrays_of(sums: Any) -> tuple[Any, ...]:
+    """Return the arrays of sums, empty where there are none."""
+    return (
+        sums.values,
+        sums.weights,
+        _or_empty(sums.context, np.int32),
+        _or_empty(sums.flags, np.uint32),
+        _or_empty(sums.variances, dimensions=3),
+        _or_empty(sums.variance_weights, dimensions=3),
+    )
+
+
+def _or_empty(array: Any, dtype: Any = np.float32, dimensions: int = 2) -> Any:
+    return np.empty((0,) * dimensions, dtype) if array is None else array

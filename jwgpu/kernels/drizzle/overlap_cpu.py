@@ -1,9 +1,13 @@
-"""How much of quadrangles lies in each pixel of a grid: for many quadrangles at a time.
+"""How much of quadrangles lies in each pixel of a grid: for a strip of quadrangles at a time.
 
-Under each edge of an outline lies an area; with the sign of the direction in which the edge runs,
-the areas of all edges add up to that of the quadrangle. Cut to a pixel, the area under an edge is
-the integral of a clamped straight line, which has a closed form without branches: the loops over
-quadrangles, the innermost ones, become vector instructions.
+Between an edge of an outline and a horizontal line below it lies an area; with the sign of the
+direction in which the edge runs, the areas of all edges add up to what of the quadrangle is above
+that line. Up to a vertical line that is an integral with a closed form; what lies in a pixel
+is the difference between its borders. There are no branches, so the loops over quadrangles become
+vector instructions, if all that they call is part of them.
+
+Coordinates are counted from a corner of the box of pixels that a quadrangle touches, so that its
+areas do not depend on its neighbours or on how large the boxes of these are.
 """
 
 from __future__ import annotations
@@ -12,76 +16,233 @@ from typing import Any
 
 import numpy as np
 
-from jwgpu.kernels.compiled import compiled
+from jwgpu.kernels.compiled import compiled, inlined
+
+STRIP = 64
+"""Quadrangles that are taken together."""
+
+SMALL = 3
+"""Rows and columns of a box for which the loop is written out."""
 
 NOISE = 1e-13
 """Area, in pixels, below which what is left of a sum is rounding."""
 
-FLAT = 1e-7
-"""Difference in height, in pixels, below which an edge is as high as its middle."""
+FAR = 1e9
+"""Places, in pixels, beyond which there are none."""
 
 
 @compiled
-def clamped(value: Any, low: Any, high: Any) -> Any:
-    """Return a value, or the limit that it is beyond."""
-    value = low if value < low else value
-    return high if value > high else value
-
-
-@compiled
-def primitive(height: Any) -> Any:
-    """Integrate min(max(y, 0), 1) from below up to a height."""
-    inside = clamped(height, 0.0, 1.0)
-    beyond = height - 1.0
-    return 0.5 * inside * inside + (beyond if beyond > 0.0 else 0.0)
-
-
-@compiled
-def quadrangle_areas(
-    areas: Any, x: Any, y: Any, number: Any, n_rows: Any, n_columns: Any, scratch: Any
+def find_corners(
+    pixel_map: Any, y: Any, dy: Any, x: Any, dx: Any, number: Any, places: Any
 ) -> None:
-    """Leave in ``areas[row, column, i]`` how much of quadrangle i lies in each pixel of its box.
+    """Write where one corner of each pixel of a strip falls.
+
+    A corner lies ``dx`` and ``dy``, at most half a pixel, beside the centre of its pixel. Its place
+    is linear between the four centres around it, and beyond the outer ones.
 
     Parameters
     ----------
-    areas : array, (rows, columns, quadrangles) float64
-    x, y : array, (4, quadrangles) float64
-        Corners in the order of the outline, from the corner of the box; pixel c is [c, c + 1).
+    pixel_map : array, (rows, 2 * columns) float64
+        Column and row of the output for each pixel, one after the other.
+    y, dy, x, dx : int, float, int, float
+        Row, and first column.
+    number : int
+        Pixels; one more than there are where the corners of neighbours are one.
+    places : array, (2 * (STRIP + 1)) float64
+        Gets column and row of each corner.
+    """
+    n_y, n_x = pixel_map.shape[0], pixel_map.shape[1] // 2
+    j = min(max(y + int(np.floor(dy)), 0), n_y - 2)
+    v = y - j + dy
+    left = x + int(np.floor(dx))
+    u = dx - np.floor(dx)
+    inner, outer = min(max(-left, 0), number), max(min(n_x - 1 - left, number), 0)
+    # From 0, so that no index can be one from the end, which a vector could not hold.
+    at = 2 * (left + inner)
+    low_left, low_right = pixel_map[j, at:], pixel_map[j, at + 2 :]
+    high_left, high_right = pixel_map[j + 1, at:], pixel_map[j + 1, at + 2 :]
+    wanted = places[2 * inner :]
+    for k in range(2 * (outer - inner)):
+        below = low_left[k] * (1.0 - u) + low_right[k] * u
+        above = high_left[k] * (1.0 - u) + high_right[k] * u
+        wanted[k] = below * (1.0 - v) + above * v
+    for k in range(number):
+        if inner <= k < outer:
+            continue
+        i = min(0, n_x - 2) if left + k < 0 else n_x - 2
+        u = left + k - i + dx - np.floor(dx)
+        for at in range(2 * i, 2 * i + 2):
+            below = pixel_map[j, at] * (1.0 - u) + pixel_map[j, at + 2] * u
+            above = pixel_map[j + 1, at] * (1.0 - u) + pixel_map[j + 1, at + 2] * u
+            places[2 * k + at - 2 * i] = below * (1.0 - v) + above * v
+
+
+@compiled
+def place_boxes(
+    corners: Any, weight: Any, number: Any, xs: Any, ys: Any, left: Any, bottom: Any, scale: Any
+) -> Any:
+    """Find the box of output pixels that each quadrangle touches, and count from its corner.
+
+    Parameters
+    ----------
+    corners : tuple of 4 arrays, float64
+        Column and row of each corner, in the order of the outline.
+    weight : array, float32
     number : int
         Quadrangles.
-    n_rows, n_columns : int
-        Of all boxes: as many as the largest needs.
-    scratch : array, (4, quadrangles) float64
+    xs, ys : array, (4, STRIP) float64
+        Get the corners, from the corner of the box; 0 for quadrangles that fall nowhere.
+    left, bottom : array, (STRIP) float64
+        Get the lowest column and row of the box.
+    scale : array, (STRIP) float64
+        Gets the weight of an area of 1.
+
+    Returns
+    -------
+    bool
+        Whether any box is larger than `SMALL`.
     """
-    slope, width, start, end = scratch
-    for row in range(n_rows):
-        for column in range(n_columns):
-            for i in range(number):
-                areas[row, column, i] = 0.0
+    first, second, third, fourth = corners
+    large = 0
+    for i in range(number):
+        x0, x1, x2, x3 = first[2 * i], second[2 * i], third[2 * i], fourth[2 * i]
+        y0, y1, y2, y3 = first[2 * i + 1], second[2 * i + 1], third[2 * i + 1], fourth[2 * i + 1]
+        x_low, x_high = min(min(x0, x1), min(x2, x3)), max(max(x0, x1), max(x2, x3))
+        y_low, y_high = min(min(y0, y1), min(y2, y3)), max(max(y0, y1), max(y2, y3))
+        jacobian = 0.5 * abs((x1 - x3) * (y0 - y2) - (x0 - x2) * (y1 - y3))
+        # The sum is NaN if any is, which a minimum may pass over.
+        exists = abs((x0 + x1 + x2 + x3) + (y0 + y1 + y2 + y3)) < FAR
+        exists &= (x_low > -FAR) & (x_high < FAR) & (y_low > -FAR) & (y_high < FAR)
+        column = np.floor(x_low + 0.5) if exists else 0.0
+        row = np.floor(y_low + 0.5) if exists else 0.0
+        left[i], bottom[i] = column, row
+        scale[i] = np.float64(weight[i]) / jacobian if exists else 0.0
+        dx, dy = 0.5 - column, 0.5 - row
+        xs[0, i] = x0 + dx if exists else 0.0
+        xs[1, i] = x1 + dx if exists else 0.0
+        xs[2, i] = x2 + dx if exists else 0.0
+        xs[3, i] = x3 + dx if exists else 0.0
+        ys[0, i] = y0 + dy if exists else 0.0
+        ys[1, i] = y1 + dy if exists else 0.0
+        ys[2, i] = y2 + dy if exists else 0.0
+        ys[3, i] = y3 + dy if exists else 0.0
+        large |= exists & ((x_high + dx >= SMALL) | (y_high + dy >= SMALL))
+    return large
+
+
+@inlined
+def above(y0: Any, y1: Any, height: Any, width: Any, back: Any) -> Any:
+    """Integrate max(y - height, 0) along a line of a width; ``back`` is the inverse of its slope.
+
+    Where the line crosses the height, the part above it is narrower than the line.
+    """
+    low = y0 - height if y0 > height else 0.0
+    high = y1 - height if y1 > height else 0.0
+    crosses = (y0 > height) != (y1 > height)
+    return 0.5 * (low + high) * ((high - low) * back if crosses else width)
+
+
+@inlined
+def clipped(x0: Any, y0: Any, x1: Any, y1: Any, slope: Any, edge: Any) -> Any:
+    """Return the heights at both ends, and the width, of what of a line is left of an edge."""
+    at_edge = y0 + (edge - x0) * slope
+    start = y0 if x0 < edge else at_edge
+    end = y1 if x1 < edge else at_edge
+    return start, end, (x1 if x1 < edge else edge) - (x0 if x0 < edge else edge)
+
+
+@inlined
+def slopes(run: Any, rise: Any) -> Any:
+    """Return the slope of a line and its inverse; where there is none, it is not used."""
+    return rise / (run if run != 0.0 else 1.0), run / (rise if rise != 0.0 else 1.0)
+
+
+@inlined
+def integrals(x0: Any, y0: Any, x1: Any, y1: Any) -> Any:
+    """Return the integrals along an edge up to columns 1, 2, and 3, each above rows 0, 1, and 2."""
+    run = x1 - x0
+    slope, back = slopes(run, y1 - y0)
+    start, end, width = clipped(x0, y0, x1, y1, slope, 1.0)
+    start2, end2, width2 = clipped(x0, y0, x1, y1, slope, 2.0)
+    return (
+        0.5 * (start + end) * width,
+        above(start, end, 1.0, width, back),
+        above(start, end, 2.0, width, back),
+        0.5 * (start2 + end2) * width2,
+        above(start2, end2, 1.0, width2, back),
+        above(start2, end2, 2.0, width2, back),
+        0.5 * (y0 + y1) * run,
+        above(y0, y1, 1.0, run, back),
+        above(y0, y1, 2.0, run, back),
+    )
+
+
+@inlined
+def share_of(area: Any, scale: Any) -> Any:
+    """Return the share of the weight, single precision."""
+    area = abs(area)
+    return np.float32(area * scale if area > NOISE else 0.0)
+
+
+@compiled
+def small_shares(xs: Any, ys: Any, scale: Any, number: Any, shares: Any) -> None:
+    """Leave in ``shares[3 * row + column, i]`` the share of quadrangle i, in boxes of `SMALL`."""
+    for i in range(number):
+        x0, x1, x2, x3 = xs[0, i], xs[1, i], xs[2, i], xs[3, i]
+        y0, y1, y2, y3 = ys[0, i], ys[1, i], ys[2, i], ys[3, i]
+        a0, a1, a2, b0, b1, b2, c0, c1, c2 = integrals(x0, y0, x1, y1)
+        d0, d1, d2, e0, e1, e2, f0, f1, f2 = integrals(x1, y1, x2, y2)
+        a0, a1, a2, b0, b1, b2 = a0 + d0, a1 + d1, a2 + d2, b0 + e0, b1 + e1, b2 + e2
+        c0, c1, c2 = c0 + f0, c1 + f1, c2 + f2
+        d0, d1, d2, e0, e1, e2, f0, f1, f2 = integrals(x2, y2, x3, y3)
+        a0, a1, a2, b0, b1, b2 = a0 + d0, a1 + d1, a2 + d2, b0 + e0, b1 + e1, b2 + e2
+        c0, c1, c2 = c0 + f0, c1 + f1, c2 + f2
+        d0, d1, d2, e0, e1, e2, f0, f1, f2 = integrals(x3, y3, x0, y0)
+        a0, a1, a2, b0, b1, b2 = a0 + d0, a1 + d1, a2 + d2, b0 + e0, b1 + e1, b2 + e2
+        c0, c1, c2 = c0 + f0 - b0, c1 + f1 - b1, c2 + f2 - b2
+        b0, b1, b2 = b0 - a0, b1 - a1, b2 - a2
+        shares[0, i] = share_of(a0 - a1, scale[i])
+        shares[1, i] = share_of(b0 - b1, scale[i])
+        shares[2, i] = share_of(c0 - c1, scale[i])
+        shares[3, i] = share_of(a1 - a2, scale[i])
+        shares[4, i] = share_of(b1 - b2, scale[i])
+        shares[5, i] = share_of(c1 - c2, scale[i])
+        shares[6, i] = share_of(a2, scale[i])
+        shares[7, i] = share_of(b2, scale[i])
+        shares[8, i] = share_of(c2, scale[i])
+
+
+@compiled
+def large_shares(
+    x: Any, y: Any, scale: Any, first: Any, stop: Any, n_rows: Any, n_columns: Any, shares: Any
+) -> None:
+    """Leave in ``shares[n_columns * row + column, i]`` the share of quadrangles ``first:stop``.
+
+    The arithmetic is that of `small_shares`, for boxes of any size.
+    """
+    number = stop - first
+    sums = np.zeros((n_columns + 1, n_rows + 1, number))
+    start, end, width = np.empty(number), np.empty(number), np.empty(number)
+    slope, back = np.empty(number), np.empty(number)
     for corner in range(4):
-        x0, y0 = x[corner], y[corner]
-        x1, y1 = x[(corner + 1) % 4], y[(corner + 1) % 4]
+        x0, y0 = x[corner, first:], y[corner, first:]
+        x1, y1 = x[(corner + 1) % 4, first:], y[(corner + 1) % 4, first:]
         for i in range(number):
-            run = x1[i] - x0[i]
-            slope[i] = (y1[i] - y0[i]) / (run if run != 0.0 else 1.0)
-        for column in range(n_columns):
-            left, right = np.float64(column), np.float64(column + 1)
+            slope[i], back[i] = slopes(x1[i] - x0[i], y1[i] - y0[i])
+        for column in range(1, n_columns + 1):
+            edge = np.float64(column)
             for i in range(number):
-                begin, stop = clamped(x0[i], left, right), clamped(x1[i], left, right)
-                width[i] = stop - begin
-                start[i] = y0[i] + (begin - x0[i]) * slope[i]
-                end[i] = y0[i] + (stop - x0[i]) * slope[i]
-            for row in range(n_rows):
-                under = areas[row, column]
+                start[i], end[i], width[i] = clipped(x0[i], y0[i], x1[i], y1[i], slope[i], edge)
+            for i in range(number):
+                sums[column, 0, i] += 0.5 * (start[i] + end[i]) * width[i]
+            for row in range(1, n_rows):
+                height, under = np.float64(row), sums[column, row]
                 for i in range(number):
-                    low, high = start[i] - row, end[i] - row
-                    rise = high - low
-                    is_flat = abs(rise) < FLAT
-                    mean = (primitive(high) - primitive(low)) / (1.0 if is_flat else rise)
-                    middle = clamped(0.5 * (low + high), 0.0, 1.0)
-                    under[i] += width[i] * (middle if is_flat else mean)
+                    under[i] += above(start[i], end[i], height, width[i], back[i])
     for row in range(n_rows):
         for column in range(n_columns):
+            below, over = sums[column + 1, row], sums[column + 1, row + 1]
+            before, before_over = sums[column, row], sums[column, row + 1]
             for i in range(number):
-                area = abs(areas[row, column, i])
-                areas[row, column, i] = area if area > NOISE else 0.0
+                area = (below[i] - before[i]) - (over[i] - before_over[i])
+                shares[n_columns * row + column, first + i] = share_of(area, scale[first + i])
