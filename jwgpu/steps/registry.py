@@ -207,6 +207,12 @@ STEPS: tuple[Entry, ...] = (
         starts_from=("asn.json",),
     ),
     Entry(
+        "source_catalog",
+        "jwgpu.steps.source_catalog:SourceCatalogStep",
+        "a mosaic: list its sources, _i2d -> _cat.ecsv, _segm",
+        starts_from=("i2d",),
+    ),
+    Entry(
         "badpix_selfcal",
         "jwgpu.steps.badpix_selfcal:BadpixSelfcalStep",
         "flag pixels that stand out in all exposures of a target",

@@ -1,0 +1,225 @@
+"""Finding sources in an image, and measuring their segments."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jwgpu.errors import ParameterError
+
+log = logging.getLogger(__name__)
+
+_COLUMNS = (
+    *("label", "x_centroid", "y_centroid", "sky_centroid", "area", "semimajor_axis"),
+    *("semiminor_axis", "orientation", "segment_flux", "segment_flux_err", "ellipticity"),
+    *("sky_bbox_ll", "sky_bbox_ul", "sky_bbox_lr", "sky_bbox_ur"),
+)
+
+#: Names of columns as catalogues have them, for those of each finder.
+_NAMES = {
+    "id": "label",
+    "x_centroid": "xcentroid",
+    "y_centroid": "ycentroid",
+    "segment_flux": "isophotal_flux",
+    "flux": "isophotal_flux",
+    "segment_flux_err": "isophotal_flux_err",
+    "area": "isophotal_area",
+    "semimajor_axis": "semimajor_sigma",
+    "semiminor_axis": "semiminor_sigma",
+}
+_KEPT = frozenset(
+    [
+        *("label", "sky_centroid", "orientation", "ellipticity"),
+        *("sky_bbox_ll", "sky_bbox_ul", "sky_bbox_lr", "sky_bbox_ur"),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Finder:
+    """How to find sources; the names are those of the parameters of source_catalog."""
+
+    starfinder: str
+    snr_threshold: float
+    bkg_boxsize: int
+    kernel_fwhm: float
+    minsep_fwhm: float
+    sigma_radius: float
+    sharpness: tuple[float, float]
+    roundness: tuple[float, float]
+    brightest: int | None
+    peakmax: float | None
+    npixels: int
+    connectivity: int
+    nlevels: int
+    contrast: float
+    multithresh_mode: str
+    localbkg_width: int
+    apermask_method: str
+    kron_params: tuple[float, ...]
+    deblend: bool
+
+
+def check(finder: Finder) -> None:
+    """Check parameters before the work starts.
+
+    Raises
+    ------
+    ParameterError
+        If they make no sense, or officially end in an error.
+    """
+    for name in ("npixels", "nlevels", "bkg_boxsize"):
+        if getattr(finder, name) < 1:
+            raise ParameterError(f"{name}={getattr(finder, name)}: it must be 1 or larger")
+    if not 0 <= finder.contrast <= 1:
+        raise ParameterError(f"contrast={finder.contrast}: it must be between 0 and 1")
+    if finder.localbkg_width < 0:
+        raise ParameterError(f"localbkg_width={finder.localbkg_width}: it must not be negative")
+    if min(finder.kron_params[:2]) <= 0 or min(finder.kron_params) < 0:
+        raise ParameterError(f"kron_params={list(finder.kron_params)}: they must be positive")
+    if finder.kernel_fwhm <= 0:
+        raise ParameterError(f"kernel_fwhm={finder.kernel_fwhm}: it must be larger than 0")
+    if finder.starfinder != "segmentation" and finder.peakmax is not None:
+        # Quirk: officially it has no unit, and the image is in Jy: an error.
+        raise ParameterError(f"peakmax={finder.peakmax}: it cannot be used here: leave it out")
+
+
+class Sources(NamedTuple):
+    """What was found.
+
+    Attributes
+    ----------
+    columns : dict
+        Names as in a catalogue, to arrays, quantities or coordinates.
+    meta : dict
+        Of the finder's table: versions, parameters.
+    segments : array, (y, x) int32, or None
+        Label of the source that each pixel belongs to; 0 for none.
+    """
+
+    columns: dict[str, Any]
+    meta: dict[str, Any]
+    segments: Any
+
+
+def find_sources(data: Any, err: Any, is_empty: Any, wcs: Any, finder: Finder) -> Sources | None:
+    """Find sources.
+
+    Parameters
+    ----------
+    data, err : Quantity, (y, x) float32
+        In Jy; changed nowhere.
+    is_empty : array, (y, x) bool
+        Where there are no data.
+    wcs : gwcs.WCS
+    finder : Finder
+
+    Returns
+    -------
+    Sources or None
+        None if there are none, or nothing is there to look at.
+    """
+    try:
+        background, noise = _background(data, finder.bkg_boxsize, is_empty)
+    except ValueError as why:
+        log.warning("no sky, so no sources: %s", " ".join(str(why).split()))
+        return None
+    above = data - background
+    threshold = finder.snr_threshold * noise
+    if finder.starfinder == "segmentation":
+        return _segmented(above, err, threshold, is_empty, wcs, finder)
+    return _stars(above, threshold, is_empty, finder)
+
+
+def _background(data: Any, box: int, is_empty: Any) -> tuple[Any, Any]:
+    """Return the sky and its noise in each pixel."""
+    from astropy.stats import SigmaClip
+    from astropy.utils.exceptions import AstropyUserWarning
+    from photutils.background import Background2D, MedianBackground
+
+    options = {
+        "filter_size": (3, 3),
+        "coverage_mask": is_empty,
+        "sigma_clip": SigmaClip(sigma=3.0),
+        "bkg_estimator": MedianBackground(),
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AstropyUserWarning)
+        try:
+            found = Background2D(data, (box, box), **options)
+        except ValueError:
+            found = Background2D(data, data.shape, **options, exclude_percentile=100.0)
+            log.info("sky: no box of %d pixels has enough data, so the image is one", box)
+    return found.background, found.background_rms
+
+
+def _segmented(
+    above: Any, err: Any, threshold: Any, is_empty: Any, wcs: Any, finder: Finder
+) -> Sources | None:
+    from astropy.convolution import Gaussian2DKernel, convolve
+    from astropy.stats import gaussian_fwhm_to_sigma
+    from photutils import use_future_column_names
+    from photutils.segmentation import SourceCatalog, SourceFinder
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        kernel = Gaussian2DKernel(finder.kernel_fwhm * gaussian_fwhm_to_sigma)
+        smooth = convolve(above, kernel, mask=is_empty)
+        segments = SourceFinder(
+            n_pixels=finder.npixels,
+            connectivity=finder.connectivity,
+            deblend=finder.deblend,
+            n_levels=finder.nlevels,
+            contrast=finder.contrast,
+            mode=finder.multithresh_mode,
+            progress_bar=False,
+        )(smooth, threshold, mask=is_empty)
+        if segments is None:
+            return None
+        with use_future_column_names():
+            table = SourceCatalog(
+                above,
+                segments,
+                convolved_data=smooth,
+                error=err,
+                mask=is_empty,
+                wcs=wcs,
+                local_bkg_width=finder.localbkg_width,
+                aperture_mask_method=finder.apermask_method,
+                kron_params=finder.kron_params,
+            ).to_table(columns=list(_COLUMNS))
+    return Sources(_renamed(table), dict(table.meta), segments.data)
+
+
+def _stars(above: Any, threshold: Any, is_empty: Any, finder: Finder) -> Sources | None:
+    """Find point sources; there are no segments then."""
+    from photutils import use_future_column_names
+    from photutils.detection import DAOStarFinder, IRAFStarFinder
+
+    options: dict[str, Any] = {
+        "sigma_radius": finder.sigma_radius,
+        "min_separation": max(2, int(finder.minsep_fwhm * finder.kernel_fwhm + 0.5)),
+        "sharpness_range": finder.sharpness,
+        "roundness_range": finder.roundness,
+        "peak_max": finder.peakmax,
+        "n_brightest": finder.brightest,
+    }
+    kind = DAOStarFinder if finder.starfinder == "dao" else IRAFStarFinder
+    try:
+        search = kind(np.median(threshold), finder.kernel_fwhm, **options)
+    except (TypeError, ValueError) as why:
+        raise ParameterError(f"starfinder={finder.starfinder}: {why}") from None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with use_future_column_names():
+            table = search(above, mask=is_empty)
+    return Sources(_renamed(table), dict(table.meta), None) if table else None
+
+
+def _renamed(table: Any) -> dict[str, Any]:
+    names = [name for name in table.colnames if name in _NAMES or name in _KEPT]
+    return {_NAMES.get(name, name): table[name] for name in names}
