@@ -34,8 +34,8 @@ from jwgpu.simulate.writing import write_exposure
 _ARCSEC = 1 / 3600.0  # in degrees
 
 #: Pixels by which exposures are moved, columns and rows: whole pixels against flaws of the
-#: detector, fractions against the undersampled image.
-_DITHER = ((0.0, 0.0), (9.3, 4.6), (-5.5, 8.2), (4.7, -7.9))
+#: detector, all quarters along each axis so that drizzle smears all stars alike.
+_DITHER = ((0.0, 0.0), (9.25, 4.5), (-5.5, 8.75), (4.75, -7.75))
 
 
 @dataclass(frozen=True)
@@ -75,23 +75,30 @@ def dithers(settings: Settings, number: int, error: float = 0.0) -> list[Pointin
         Spread of what the headers do not know of the pointings, in arcsec; the first is right.
     """
     rng = generator(settings, 13)
-    scale = settings.camera.pixel_scale
     errors = rng.normal(0, error, (number, 2))
     errors[0] = 0.0
+    turns = _turns(settings)
     found = []
     for k in range(number):
-        x, y = _DITHER[k % 4]
-        turn = 1 + k // 4  # further out each time round
-        offset = rng.uniform(-0.5, 0.5, 2) if k >= 4 else np.zeros(2)
-        found.append(
-            Pointing(
-                x=float(x * turn + offset[0]) * scale,
-                y=float(y * turn + offset[1]) * scale,
-                error=(float(errors[k, 0]), float(errors[k, 1])),
-                number=k + 1,
-            )
-        )
+        # Further out, and an eighth of a pixel on, each time round.
+        pixels = np.array(_DITHER[k % 4]) * (1 + 4 * (k // 4)) + 0.125 * (k // 4)
+        x, y = turns @ pixels
+        wrong = float(errors[k, 0]), float(errors[k, 1])
+        found.append(Pointing(x=float(x), y=float(y), error=wrong, number=k + 1))
     return found
+
+
+def _turns(settings: Settings) -> NDArray[np.float64]:
+    """Return the arcsec to the east and north of a pixel's columns and rows: (2, 2)."""
+    wcs = geometry(settings, Pointing())
+    n_y, n_x = settings.place.shape
+    x, y = (n_x - 1) / 2, (n_y - 1) / 2
+    along_x = np.array(wcs(x + 0.5, y)) - np.array(wcs(x - 0.5, y))
+    along_y = np.array(wcs(x, y + 0.5)) - np.array(wcs(x, y - 0.5))
+    dec = np.radians(wcs(x, y)[1])
+    degrees = np.stack([along_x, along_y], axis=1) * [[np.cos(dec)], [1.0]]
+    arcsec: NDArray[np.float64] = degrees / _ARCSEC
+    return arcsec
 
 
 def isolated_stars(
