@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import gpu_imaging_kernels as imaging
 import numpy as np
 
 from jwgpu.backends import namespace_of
@@ -292,4 +293,11 @@ CASES = (
     Case("emi, sums by phase", waves, run_sums_by_phase, MIRI, SMALL_MIRI, ()),
     Case("emi, subtraction", waves, run_subtract_waveform, MIRI, SMALL_MIRI),
     Case("flicker_noise, stripes", striped_image, run_stripes, changed=()),
+    Case("pixel_map", imaging.series, imaging.run_evaluate, changed=()),
+    Case("drizzle, square", imaging.mapped_image, imaging.run_square, changed=()),
+    Case("drizzle, gaussian", imaging.mapped_image, imaging.run_gaussian, changed=()),
+    Case("blot", imaging.seen_image, imaging.run_blot, changed=()),
+    Case("median_stack", imaging.stack, imaging.run_median_stack, changed=()),
+    Case("outliers", imaging.blotted_image, imaging.run_outliers, changed=("dq",)),
+    Case("sky_statistics", imaging.sky, imaging.run_sky, changed=()),
 )
