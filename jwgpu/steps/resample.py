@@ -11,7 +11,7 @@ from typing import Any
 from stpipe.library import AbstractModelLibrary
 
 from jwgpu.associations import is_association, open_library, read_association
-from jwgpu.errors import InputError, NotYetError, ParameterError
+from jwgpu.errors import InputError, ParameterError
 from jwgpu.models.images import Image, mark_invalid
 from jwgpu.models.lent_models import BorrowedLibrary, LentModels
 from jwgpu.models.library import Library
@@ -71,14 +71,6 @@ class ResampleStep(ImageStep):
     propagate_dq: bool = param(False, help="Give the flags of all pixels that contributed")
     pixmap_stepsize: float = param(1.0, help="Pixels between those whose place is computed")
     pixmap_order: int = param(1, help="Order of the splines between them, 1 or 3")
-
-    def applies_to(self, exposure: Image) -> None:
-        """Raise `NotYetError` for what this step does not do yet."""
-        if self.propagate_dq:
-            raise NotYetError(
-                f"{exposure.meta.filename}: resample does not know propagate_dq yet: leave it out, "
-                "or run this step with the official package"
-            )
 
     def process(self, source: Any) -> Any:
         """Run this step on an image, or on several; stpipe calls this.
@@ -245,6 +237,7 @@ class ResampleStep(ImageStep):
             errors="variances" if self.enable_err else None,
             with_context=self.enable_ctx,
             with_variances=self.report_var,
+            with_flags=self.propagate_dq,
             step=self.pixmap_stepsize,
             order=self.pixmap_order,
         )

@@ -51,7 +51,7 @@ class Options:
     errors : str or None
         ``variances``: from the resampled variances; ``drizzled``: the errors resampled as the
         data are; None for no errors.
-    with_context, with_variances : bool
+    with_context, with_variances, with_flags : bool
         Whether the mosaic gets them.
     blend : bool
         Combine the keywords of the images; else they are those of the first.
@@ -67,6 +67,7 @@ class Options:
     errors: Literal["variances", "drizzled"] | None = "variances"
     with_context: bool = True
     with_variances: bool = True
+    with_flags: bool = False
     blend: bool = False
     step: float = 1.0
     order: int = 1
@@ -198,6 +199,7 @@ class Resampler:
         mosaic = Mosaic(sums.values[0], sums.weights, err=errors, model=self._model)
         if options.with_context:
             mosaic.con = self._context
+        mosaic.dq = sums.flags
         if options.errors == "drizzled":
             mosaic.err = (sums.values[1] / self.ratio).astype(np.float32)
         if options.errors == "variances" and options.with_variances:
@@ -207,15 +209,15 @@ class Resampler:
         return mosaic
 
     def _empty_sums(self) -> Sums:
-        shape, errors = self.grid.shape, self.options.errors
-        has_variances = errors == "variances"
+        shape, options = self.grid.shape, self.options
+        several = (len(_VARIANCES), *shape)
+        has_variances = options.errors == "variances"
         return Sums(
-            np.zeros((2 if errors == "drizzled" else 1, *shape), np.float32),
+            np.zeros((2 if options.errors == "drizzled" else 1, *shape), np.float32),
             np.zeros(shape, np.float32),
-            variances=np.zeros((len(_VARIANCES), *shape), np.float32) if has_variances else None,
-            variance_weights=np.zeros((len(_VARIANCES), *shape), np.float32)
-            if has_variances
-            else None,
+            flags=np.zeros(shape, np.uint32) if options.with_flags else None,
+            variances=np.zeros(several, np.float32) if has_variances else None,
+            variance_weights=np.zeros(several, np.float32) if has_variances else None,
         )
 
     def _drizzle(self, image: Image, weight: Any, places: Any, drop: Drop) -> None:
@@ -231,6 +233,7 @@ class Resampler:
             [getattr(image, name) for name in _VARIANCES]
             if options.errors == "variances"
             else None,
+            image.dq if options.with_flags else None,
             time=_time_of(image) if options.weight_type == "exptime" else 0.0,
         )
         sums = self._sums._replace(context=self._next_plane())

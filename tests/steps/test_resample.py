@@ -17,7 +17,7 @@ from products import assert_same_product
 from scipy.ndimage import maximum_filter
 from stdatamodels.jwst import datamodels
 
-from jwgpu.errors import InputError, NotYetError, ParameterError
+from jwgpu.errors import InputError, ParameterError
 from jwgpu.kernels import compiled
 from jwgpu.steps.resample import ResampleStep
 from jwgpu.wcs.imaging import footprint
@@ -409,6 +409,37 @@ def test_each_exposure(official, blend):
     ]
 
 
-def test_what_is_not_there_yet():
-    with pytest.raises(NotYetError, match="does not know propagate_dq yet"):
-        ResampleStep(propagate_dq=True).run(calibrated(*CAMERAS[0]))
+@pytest.mark.parametrize("kernel", ["square", "point", "turbo"])
+def test_flags_of_what_contributed(official, kernel):
+    models = dithered()
+    for i, model in enumerate(models):
+        model.dq[50 + i : 70, 40:60] |= 1 << (i + 2)
+        model.dq[100:103, 20:140] |= 2**31
+    parameters = {"propagate_dq": True, "kernel": kernel, "blendheaders": False, **SPLINES}
+    ours, theirs = both(models, **parameters)
+    for name, our, their in pairs(ours, theirs):
+        if kernel != "turbo" or name == "dq":
+            assert_same(name, our, their, INNER)
+    assert len(np.unique(ours.dq)) > 8
+    assert not (ours.dq & 1).any()  # what may not be used has no weight
+
+
+def test_flags_of_each_exposure(official, tmp_path):
+    models = dithered()
+    for i, model in enumerate(models):
+        model.dq[50 + i : 70, 40:60] |= 1 << (i + 2)
+    parameters = {"propagate_dq": True, "single": True, **SPLINES}
+    ours = ResampleStep(**parameters).run(models)
+    library = official_step("resample", models, {}, **parameters)
+    with library:
+        theirs = list(library)
+        for model in theirs:
+            library.shelve(model, modify=False)
+    for our, their in zip(ours, theirs, strict=True):
+        assert our.dq.any()
+        np.testing.assert_array_equal(our.dq[INNER], their.dq[INNER])
+    ours[0].save(str(tmp_path / "ours.fits"))
+    theirs[0].save(str(tmp_path / "theirs.fits"))
+    with fits.open(tmp_path / "ours.fits") as our, fits.open(tmp_path / "theirs.fits") as their:
+        assert [hdu.name for hdu in our] == [hdu.name for hdu in their]
+        assert our["DQ"].data.dtype == their["DQ"].data.dtype
