@@ -230,7 +230,8 @@ class TweakRegStep(LibraryStep):
             meta = model.meta
             if refcat:
                 corrector.wcs.name = f"FIT-LVL3-{self.abs_refcat}"
-            meta.wcs = corrector.wcs
+            # As it is: checking it against the schema of geometries takes as long as all else.
+            meta.instance["wcs"] = corrector.wcs
             outline = footprint(meta.wcs)
             if outline is not None:
                 meta.wcsinfo.s_region = outline

@@ -92,8 +92,10 @@ def test_the_catalogs_are_the_official_ones(tmp_path, monkeypatch):
         for our, their in zip(found[0][1], found[1][1], strict=True):
             assert our.colnames == their.colnames == ["id", "x", "y", "flux"]
             assert len(our) == len(their) > 30
-            for name in our.colnames:
-                np.testing.assert_array_equal(our[name], their[name])
+            np.testing.assert_array_equal(our["id"], their["id"])
+            np.testing.assert_array_equal(our["flux"], their["flux"])
+            for name in "xy":  # the last digit: added to are columns of another sheet
+                np.testing.assert_allclose(our[name], their[name], rtol=0, atol=1e-11)
 
 
 def test_stars_end_up_where_they_are():
