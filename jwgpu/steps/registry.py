@@ -213,6 +213,12 @@ STEPS: tuple[Entry, ...] = (
         starts_from=("i2d",),
     ),
     Entry(
+        "targ_centroid",
+        "jwgpu.steps.targ_centroid:TargCentroidStep",
+        "MIRI slit spectra: find the source on the image that verified its acquisition",
+        starts_from=("cal", "rate"),
+    ),
+    Entry(
         "badpix_selfcal",
         "jwgpu.steps.badpix_selfcal:BadpixSelfcalStep",
         "flag pixels that stand out in all exposures of a target",
