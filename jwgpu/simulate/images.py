@@ -225,6 +225,35 @@ def write_rate(
     return path
 
 
+def struck_pixels(
+    settings: Settings, shape: tuple[int, ...], key: tuple[int, int], number: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Return what cosmic rays hit, each pixel once.
+
+    Parameters
+    ----------
+    settings : Settings
+        Its seed draws the hits.
+    shape : tuple of int
+        Rows and columns.
+    key : (int, int)
+        Number of the pointing, and the integration from 0.
+    number : int
+        Pixels that are hit.
+
+    Returns
+    -------
+    y, x : ndarray, (number,) int64
+        Rows and columns.
+    strength : ndarray, (number,) float64
+        In standard deviations of the noise, from 20 to 100.
+    """
+    rng = generator(replace(settings), 13, *key)
+    places = rng.choice(shape[0] * shape[1], number, replace=False)
+    y, x = np.unravel_index(places, shape)
+    return y, x, rng.uniform(20, 100, number)
+
+
 class _Header:
     """Keywords as attributes: ``meta.wcsinfo.ra_ref``."""
 
@@ -297,8 +326,8 @@ def _noisy(
     border = reference_pixels(camera, settings.place)
     flags[bad] |= np.uint32(dq.DO_NOT_USE | dq.DEAD)
     flags[border] |= np.uint32(dq.DO_NOT_USE | dq.REFERENCE_PIXEL)
-    for y, x in rng.integers(0, rate.shape, (cosmic_rays, 2)):
-        data[y, x] += rng.uniform(20, 100) * np.sqrt(var_poisson[y, x] + var_rnoise[y, x])
+    y, x, strength = struck_pixels(settings, rate.shape, key, cosmic_rays)
+    data[y, x] += strength * np.sqrt(var_poisson[y, x] + var_rnoise[y, x])
     invalid = (flags & dq.DO_NOT_USE) != 0
     arrays = {
         "data": data,

@@ -74,6 +74,14 @@ PIPELINES: tuple[Entry, ...] = (
         starts_from=("rate",),
     ),
     Entry(
+        "image3",
+        "jwgpu.pipelines.image3:Image3Pipeline",
+        "calibrated images to a mosaic and its catalogue: _asn -> _crf, _i2d, _cat, _segm",
+        is_pipeline=True,
+        official_alias="calwebb_image3",
+        starts_from=("cal",),
+    ),
+    Entry(
         "guider",
         "jwgpu.pipelines.guider:GuiderPipeline",
         "exposure of the guider to count rates: _uncal -> _cal",
@@ -192,6 +200,18 @@ STEPS: tuple[Entry, ...] = (
         "jwgpu.steps.tweakreg:TweakRegStep",
         "images: align them by their stars, to each other and to a catalog: _asn.json",
         starts_from=("asn.json",),
+    ),
+    Entry(
+        "skymatch",
+        "jwgpu.steps.skymatch:SkyMatchStep",
+        "images: the level of the sky, or what matches it where they overlap: _asn.json",
+        starts_from=("asn.json",),
+    ),
+    Entry(
+        "outlier_detection",
+        "jwgpu.steps.outlier_detection:OutlierDetectionStep",
+        "images, stage 3: flag what the other images do not see",
+        starts_from=("cal", "calints"),
     ),
     Entry(
         "resample",
