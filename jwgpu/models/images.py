@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from jwgpu.backends import namespace_of
 from jwgpu.models.flags import DO_NOT_USE
+
+#: Rows that are taken together: what is computed on the way stays in the cache.
+_ROWS = 32
 
 
 @dataclass
@@ -37,6 +43,12 @@ class Image:
     model: Any = None
 
     @property
+    def measured(self) -> list[Any]:
+        """Those of the signal, its error and variances that there are."""
+        arrays = (self.data, self.err, self.var_poisson, self.var_rnoise, self.var_flat)
+        return [array for array in arrays if array is not None]
+
+    @property
     def meta(self) -> Any:
         """The metadata tree of `stdatamodels`."""
         return self.model.meta
@@ -47,6 +59,20 @@ class Image:
         return self.model.meta.wcs
 
 
+def row_by_row(image: Image) -> Iterator[Any]:
+    """Cut an image into some rows at a time; in one piece where it is not in host memory.
+
+    Yields
+    ------
+    tuple of slices
+        Of any of its arrays.
+    """
+    n_rows = image.data.shape[-2]
+    step = _ROWS if isinstance(image.data, np.ndarray) else n_rows
+    for first in range(0, n_rows, step):
+        yield np.s_[..., first : first + step, :]
+
+
 def mark_invalid(image: Image) -> None:
     """Make NaN and DO_NOT_USE agree: what is one in any array becomes both, in place.
 
@@ -55,11 +81,11 @@ def mark_invalid(image: Image) -> None:
     image : Image
     """
     xp = namespace_of(image.data, image.dq)
-    arrays = [image.data, image.err, image.var_poisson, image.var_rnoise, image.var_flat]
-    arrays = [array for array in arrays if array is not None]
-    is_invalid = (image.dq & DO_NOT_USE) != 0
-    for array in arrays:
-        is_invalid |= xp.isnan(array)
-    image.dq |= xp.asarray(is_invalid, dtype=image.dq.dtype) * DO_NOT_USE
-    for array in arrays:
-        array[is_invalid] = xp.nan
+    for rows in row_by_row(image):
+        flags = image.dq[rows]
+        is_invalid = (flags & DO_NOT_USE) != 0
+        for array in image.measured:
+            is_invalid |= xp.isnan(array[rows])
+        flags |= xp.asarray(is_invalid, dtype=flags.dtype) * DO_NOT_USE
+        for array in image.measured:
+            xp.copyto(array[rows], np.float32(np.nan), where=is_invalid)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from jwgpu.models.unchecked import unchecked
+
 #: Arrays of a mosaic: attributes here and of the official models, in the order of a product.
 ARRAYS = ("data", "err", "con", "wht", "var_poisson", "var_rnoise", "var_flat", "dq")
 
@@ -52,14 +54,16 @@ def new_model(first: Any) -> Any:
     from stdatamodels.jwst import datamodels
 
     model = datamodels.ImageModel(None)
-    model.update(first)
+    with unchecked(model):
+        model.update(first)
     return model
 
 
 def model_of_mosaic(mosaic: Mosaic) -> Any:
     """Return a mosaic as its official model, sharing its arrays."""
-    for attribute in ARRAYS:
-        value = getattr(mosaic, attribute)
-        if value is not None:
-            setattr(mosaic.model, attribute, value)
+    with unchecked(mosaic.model):
+        for attribute in ARRAYS:
+            value = getattr(mosaic, attribute)
+            if value is not None:
+                setattr(mosaic.model, attribute, value)
     return mosaic.model

@@ -11,6 +11,7 @@ from jwgpu.errors import InputError
 from jwgpu.models.fits_arrays import FitsFile
 from jwgpu.models.images import Image
 from jwgpu.models.reading import forget_arrays, read_metadata
+from jwgpu.models.unchecked import unchecked
 
 #: Arrays of an image: attribute of `Image` and of the official models, extension, dtype.
 ARRAYS = (
@@ -84,10 +85,11 @@ def image_of(model: Any, name: str = "") -> Image:
 
 def model_of_image(image: Image) -> Any:
     """Return an image as the official model that it came from, sharing its arrays, on the host."""
-    for attribute, *_ in ARRAYS:
-        value = getattr(image, attribute)
-        if value is not None:
-            setattr(image.model, attribute, value)
+    with unchecked(image.model):
+        for attribute, *_ in ARRAYS:
+            value = getattr(image, attribute)
+            if value is not None:
+                setattr(image.model, attribute, value)
     return image.model
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -185,6 +185,7 @@ class Image2Pipeline(CalibrationPipeline, ProductByProduct):
         if self.resample.skip:
             return
         if self.resample.works_on_models:
-            model = model_of_image(self.session.fetch(image)).copy()
+            described = replace(self.session.fetch(image), model=image.model.copy())
+            model = model_of_image(described)
             provenance.stamp(model, self)  # the product is described as its image is
             self.resample.run(model)

@@ -7,6 +7,7 @@ from typing import Any
 
 from jwgpu.errors import NotYetError
 from jwgpu.models.images import Image
+from jwgpu.models.unchecked import unchecked
 from jwgpu.references.types import DistortionReference, FilterOffsetReference
 from jwgpu.steps import provenance
 from jwgpu.steps.base import PIXELS, SkipStep, param
@@ -143,7 +144,8 @@ class AssignWcsStep(ImageStep):
         missing = _OF_SPECTRA if filteroffset else ("filteroffset", *_OF_SPECTRA)
         for reftype in missing:
             provenance.record_reference(meta, reftype, "N/A")
-        meta.wcs = imaging_wcs(image, distortion, filteroffset)
+        with unchecked(image.model):
+            meta.wcs = imaging_wcs(image, distortion, filteroffset)
         outline = footprint(meta.wcs)
         if outline is not None:
             meta.wcsinfo.s_region = outline

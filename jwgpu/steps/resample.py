@@ -12,7 +12,7 @@ from stpipe.library import AbstractModelLibrary
 
 from jwgpu.associations import is_association, open_library, read_association
 from jwgpu.errors import InputError, ParameterError
-from jwgpu.models.images import Image, mark_invalid
+from jwgpu.models.images import Image
 from jwgpu.models.lent_models import BorrowedLibrary, LentModels
 from jwgpu.models.library import Library
 from jwgpu.models.mosaics import Mosaic, model_of_mosaic
@@ -100,9 +100,13 @@ class ResampleStep(ImageStep):
             source = Library([self.open(self._own(source))])
         if not isinstance(source, Library):
             return super().process(source)
+        return self.session.where_there_is_room(lambda: self._resampled(source))
+
+    def _resampled(self, images: Library) -> Any:
+        """Return several images, resampled, as official models."""
         if self.single:
-            return [self.close(mosaic) for mosaic in self.by_exposure(source)]
-        return self.close(self.combine(source))
+            return [self.close(mosaic) for mosaic in self.by_exposure(images)]
+        return self.close(self.combine(images))
 
     def combine(self, images: Library) -> Mosaic:
         """Resample several images to one.
@@ -110,7 +114,8 @@ class ResampleStep(ImageStep):
         Parameters
         ----------
         images : Library
-            Calibrated, with their geometry. What is NaN is flagged, and the other way round.
+            Calibrated, with their geometry; left as they are. What is NaN in any array has no
+            weight.
 
         Raises
         ------
@@ -123,7 +128,8 @@ class ResampleStep(ImageStep):
         grid, s_regions = self._lay_grid(images)
         resampler = Resampler(grid, options, s_regions)
         self._add(resampler, images, range(len(images)))
-        return resampler.finish()
+        mosaic: Mosaic = self.session.fetch(resampler.finish())
+        return mosaic
 
     def by_exposure(self, images: Library) -> Iterator[Mosaic]:
         """Resample the images of each exposure, one a detector, to a mosaic of their own.
@@ -143,7 +149,7 @@ class ResampleStep(ImageStep):
         for number, (group, indices) in enumerate(images.groups.items(), start=1):
             resampler = Resampler(grid, options, s_regions)
             names = self._add(resampler, images, indices)
-            mosaic = resampler.finish()
+            mosaic: Mosaic = self.session.fetch(resampler.finish())
             name_exposure(mosaic, names[0], group, number)
             yield mosaic
 
@@ -151,7 +157,8 @@ class ResampleStep(ImageStep):
         """Return the grid around all images, and their outlines."""
         if not len(images):
             raise InputError("there are no images to resample")
-        metas = list(images.map(lambda image, _: image.meta, modify=False))
+        metas: list[Any] = []
+        images.describe(lambda model, _: metas.append(model.meta))
         with images:
             first = images.borrow(0)
             self.applies_to(first)
@@ -165,10 +172,9 @@ class ResampleStep(ImageStep):
         with images:
             for index in indices:
                 image = images.borrow(index)
-                mark_invalid(image)
-                resampler.add(image)
+                resampler.add(self.session.send(image))
                 names.append(str(image.meta.filename))
-                images.shelve(image, index)
+                images.shelve(image, index, modify=False)
         return names
 
     def as_model(self, exposure: Image | Mosaic) -> Any:
@@ -176,12 +182,6 @@ class ResampleStep(ImageStep):
         if isinstance(exposure, Mosaic):
             return model_of_mosaic(exposure)
         return super().as_model(exposure)
-
-    def apply(self, exposure: Image) -> Any:
-        """Resample on the CPU, where the kernels are; the image is left as it is."""
-        if self.session.device.name != "cpu":
-            log.info("resample computes on the cpu: it has no GPU kernels yet")
-        return super().apply(self.session.fetch(exposure))
 
     def set_status(self, exposure: Any, status: str) -> None:
         """Record in an image that it was not resampled; a mosaic says itself what it is."""
@@ -194,7 +194,7 @@ class ResampleStep(ImageStep):
         Parameters
         ----------
         image : Image
-            Calibrated, with its geometry. What is NaN is flagged, and the other way round.
+            Calibrated, with its geometry; left as it is. What is NaN in any array has no weight.
 
         Raises
         ------
@@ -203,7 +203,6 @@ class ResampleStep(ImageStep):
         ParameterError
             If the parameters describe no grid.
         """
-        mark_invalid(image)
         grid = self.grid_for([image.meta], image.data.shape[-2:])
         resampler = Resampler(grid, self.options(), [image.meta.wcsinfo.s_region])
         resampler.add(image)

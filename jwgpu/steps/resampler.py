@@ -11,13 +11,15 @@ from typing import Any, Literal
 
 import numpy as np
 
+from jwgpu.backends import namespace_of
 from jwgpu.errors import InputError, ParameterError
 from jwgpu.kernels.drizzle import Drop, Pixels, Sums, drizzle, finish
 from jwgpu.models.blending import Blender
 from jwgpu.models.flags import DO_NOT_USE, NON_SCIENCE
-from jwgpu.models.images import Image
+from jwgpu.models.images import Image, row_by_row
 from jwgpu.models.library import group_of
 from jwgpu.models.mosaics import Mosaic, new_model
+from jwgpu.models.unchecked import unchecked
 from jwgpu.wcs.outlines import mean_pixel_area, united
 from jwgpu.wcs.output import OutputGrid
 from jwgpu.wcs.pixel_map import pixel_map
@@ -152,8 +154,8 @@ class Resampler:
         self._s_regions = s_regions
         self._times = _Times()
         self._blender = Blender()
-        self._context = np.zeros((0, *grid.shape), np.int32)
-        self._sums = self._empty_sums()
+        self._context: list[Any] = []
+        self._sums: Any = None  # made where the images are
 
     def add(self, image: Image) -> None:
         """Add an image.
@@ -161,7 +163,7 @@ class Resampler:
         Parameters
         ----------
         image : Image
-            Its arrays are left as they are; NaN must be flagged.
+            It is left as it is. Pixels that are NaN in any array count as flagged DO_NOT_USE.
 
         Raises
         ------
@@ -178,6 +180,7 @@ class Resampler:
             )
         if self._model is None:
             self._model = new_model(image.model)
+            self._sums = self._empty_sums(namespace_of(image.data))
             self.ratio = self.ratio or _ratio_to(image, self.grid.pixel_scale)
         options = self.options
         by_noise = options.errors == "variances" and options.weight_type != "exptime"
@@ -185,7 +188,8 @@ class Resampler:
             raise InputError(f"{meta.filename}: lacks VAR_RNOISE; use weight_type exptime")
         weight = weight_of(image, options.weight_type, options.bad_flags)
         drop = Drop(options.kernel, options.pixfrac, float(self.ratio), _range_of(image))
-        places = pixel_map(meta.wcs, self.grid.wcs, image.data.shape, options.step, options.order)
+        geometries, xp = (meta.wcs, self.grid.wcs), namespace_of(image.data)
+        places = pixel_map(*geometries, image.data.shape, options.step, options.order, xp)
         self._drizzle(image, weight, places, drop)
         self._n_images += 1
         if options.blend:
@@ -198,26 +202,27 @@ class Resampler:
         errors = finish(sums, options.fill, float(1.0 / self.ratio**2))
         mosaic = Mosaic(sums.values[0], sums.weights, err=errors, model=self._model)
         if options.with_context:
-            mosaic.con = self._context
+            mosaic.con = namespace_of(sums.weights).stack(self._context)
         mosaic.dq = sums.flags
         if options.errors == "drizzled":
             mosaic.err = (sums.values[1] / self.ratio).astype(np.float32)
         if options.errors == "variances" and options.with_variances:
             for name, variance in zip(_VARIANCES, sums.variances, strict=True):
                 setattr(mosaic, name, variance)
-        self._describe(mosaic)
+        with unchecked(mosaic.model):
+            self._describe(mosaic)
         return mosaic
 
-    def _empty_sums(self) -> Sums:
+    def _empty_sums(self, xp: Any) -> Sums:
         shape, options = self.grid.shape, self.options
         several = (len(_VARIANCES), *shape)
         has_variances = options.errors == "variances"
         return Sums(
-            np.zeros((2 if options.errors == "drizzled" else 1, *shape), np.float32),
-            np.zeros(shape, np.float32),
-            flags=np.zeros(shape, np.uint32) if options.with_flags else None,
-            variances=np.zeros(several, np.float32) if has_variances else None,
-            variance_weights=np.zeros(several, np.float32) if has_variances else None,
+            xp.zeros((2 if options.errors == "drizzled" else 1, *shape), xp.float32),
+            xp.zeros(shape, xp.float32),
+            flags=xp.zeros(shape, xp.uint32) if options.with_flags else None,
+            variances=xp.zeros(several, xp.float32) if has_variances else None,
+            variance_weights=xp.zeros(several, xp.float32) if has_variances else None,
         )
 
     def _drizzle(self, image: Image, weight: Any, places: Any, drop: Drop) -> None:
@@ -244,8 +249,8 @@ class Resampler:
         if not self.options.with_context:
             return None
         if self._n_images % _BITS == 0:
-            more = np.zeros((1, *self.grid.shape), np.int32)
-            self._context = np.concatenate([self._context, more])
+            xp = namespace_of(self._sums.weights)
+            self._context.append(xp.zeros(self.grid.shape, xp.int32))
         return self._context[-1]
 
     def _describe(self, mosaic: Mosaic) -> None:
@@ -280,21 +285,32 @@ def weight_of(image: Image, weight_type: str, bad_flags: int) -> Any:
     Parameters
     ----------
     image : Image
+        Pixels that are NaN in any array count as flagged DO_NOT_USE.
     weight_type : str
         ``ivm`` or ``exptime``.
     bad_flags : int
         Flags of the pixels that have none.
     """
-    good = (image.dq & np.uint32(bad_flags)) == 0
-    if weight_type == "exptime":
-        return np.float32(_time_of(image)) * good.astype(np.float32)
-    if image.var_rnoise is None:
+    xp = namespace_of(image.data)
+    weight = xp.empty(image.data.shape, xp.float32)
+    uniform = np.float32(_time_of(image) if weight_type == "exptime" else 1.0)
+    by_noise = weight_type != "exptime" and image.var_rnoise is not None
+    if weight_type != "exptime" and not by_noise:
         log.warning("%s: has no VAR_RNOISE: all pixels weigh the same", image.meta.filename)
-        return good.astype(np.float32)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        inverse = 1.0 / image.var_rnoise
-    inverse[~(np.isfinite(inverse) & good)] = 0
-    return inverse
+    for rows in row_by_row(image):
+        is_bad = (image.dq[rows] & np.uint32(bad_flags)) != 0
+        if bad_flags & DO_NOT_USE:
+            for array in image.measured:
+                is_bad |= xp.isnan(array[rows])
+        part = weight[rows]
+        if by_noise:
+            with np.errstate(divide="ignore"):
+                xp.divide(np.float32(1), image.var_rnoise[rows], out=part)
+            is_bad |= ~xp.isfinite(part)
+        else:
+            part[...] = uniform
+        xp.copyto(part, np.float32(0), where=is_bad)
+    return weight
 
 
 def describe_grid(meta: Any) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import logging
 import os
 import subprocess
@@ -10,6 +12,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+import stpipe
 from stdatamodels.jwst import datamodels
 
 import jwgpu
@@ -181,3 +184,28 @@ except ReferenceFileError as error:
 )
 def test_product_suffixes_are_removed(name, root, separator):
     assert remove_suffix(name) == (root, separator)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_no_search_for_garbage_within_a_pipeline(model, monkeypatch, fails):
+    """What stpipe does before each step is worth it once; afterwards all is as before."""
+    found = []
+
+    def note():
+        found.append(gc.get_freeze_count() > 0)
+
+    def process(ramp):
+        note()
+        if fails:
+            raise ValueError("as the test wants")
+        return ramp
+
+    monkeypatch.setattr(stpipe.step.gc, "collect", note)
+    for parent in (None, AddStep()):
+        step = AddStep()
+        step.parent = parent
+        monkeypatch.setattr(step, "process", process)
+        with contextlib.suppress(ValueError):
+            step.run(model)
+    assert found == [False, False, True, False]
+    assert gc.get_freeze_count() == 0
