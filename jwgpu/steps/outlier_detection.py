@@ -189,10 +189,10 @@ class OutlierDetectionStep(LibraryStep):
     def _save_medians(self, image: Image, medians: Any) -> None:
         from stdatamodels.jwst import datamodels
 
-        model = datamodels.CubeModel() if medians.ndim == 3 else datamodels.ImageModel()
-        model.data = medians
+        is_series = medians.ndim == 3
+        model = datamodels.CubeModel(data=medians) if is_series else datamodels.ImageModel(medians)
         model.update(image.model)
-        if medians.ndim == 2:
+        if not is_series:
             model.meta.wcs = image.wcs
         self._save(model, "median")
 
