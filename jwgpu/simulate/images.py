@@ -60,6 +60,8 @@ class Pointing:
         What the header does not know of the offset, in arcsec.
     number : int
         Of the exposure, from 1.
+    target : (float, float) or None
+        Where a moving target is, in degrees; None for a fixed one.
     """
 
     x: float = 0.0
@@ -67,6 +69,7 @@ class Pointing:
     roll: float = 0.0
     error: tuple[float, float] = field(default=(0.0, 0.0))
     number: int = 1
+    target: tuple[float, float] | None = None
 
 
 def stars_around(settings: Settings, n_stars: int = 200, *, margin: float = 5.0) -> Stars:
@@ -283,6 +286,9 @@ def _pointing_keywords(
 def dither_keywords(settings: Settings, pointing: Pointing) -> dict[str, Any]:
     """Return the keywords by which one exposure of a dither differs from the usual ones."""
     keywords: dict[str, Any] = _pointing_keywords(settings, pointing)
+    if pointing.target is not None:
+        keywords["meta.target.type"] = "MOVING"
+        keywords["meta.wcsinfo.mt_ra"], keywords["meta.wcsinfo.mt_dec"] = pointing.target
     return keywords | {
         "meta.wcsinfo.crval1": keywords["meta.wcsinfo.ra_ref"],
         "meta.wcsinfo.crval2": keywords["meta.wcsinfo.dec_ref"],

@@ -196,6 +196,12 @@ STEPS: tuple[Entry, ...] = (
         starts_from=("rate",),
     ),
     Entry(
+        "assign_mtwcs",
+        "jwgpu.steps.assign_mtwcs:AssignMTWcsStep",
+        "moving targets: geometry in which the target stands still: _asn.json",
+        starts_from=("asn.json",),
+    ),
+    Entry(
         "tweakreg",
         "jwgpu.steps.tweakreg:TweakRegStep",
         "images: align them by their stars, to each other and to a catalog: _asn.json",

@@ -49,7 +49,7 @@ def sky_image(
     x, y, roll = (*place, 0.0)[:3]
     model = _placed(x, y, roll, "NRCALONG").copy()
     random = np.random.default_rng(number)
-    data = random.normal(level, noise, model.data.shape) if noise else np.full((SIZE, SIZE), level)
+    data = random.normal(level, noise, model.data.shape)
     model.dq = np.where(random.random(data.shape) < 0.02, [[1], [4], [512], [513]] * 40, 0)
     data[(model.dq & 513) > 0] = 1e4
     data[random.random(data.shape) < 0.01] = np.nan
