@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -185,7 +185,6 @@ class Image2Pipeline(CalibrationPipeline, ProductByProduct):
         if self.resample.skip:
             return
         if self.resample.works_on_models:
-            described = replace(self.session.fetch(image), model=image.model.copy())
-            model = model_of_image(described)
+            model = image.model.copy()
             provenance.stamp(model, self)  # the product is described as its image is
-            self.resample.run(model)
+            self.resample.run_on(image, model)

@@ -16,7 +16,7 @@ from jwgpu.models.images import Image
 from jwgpu.models.lent_models import BorrowedLibrary, LentModels
 from jwgpu.models.library import Library
 from jwgpu.models.mosaics import Mosaic, model_of_mosaic
-from jwgpu.models.reading_images import image_of
+from jwgpu.models.reading_images import image_of, model_of_image
 from jwgpu.steps.base import param
 from jwgpu.steps.image_step import ImageStep
 from jwgpu.steps.resampler import Options, Resampler
@@ -72,6 +72,9 @@ class ResampleStep(ImageStep):
     pixmap_stepsize: float = param(1.0, help="Pixels between those whose place is computed")
     pixmap_order: int = param(1, help="Order of the splines between them, 1 or 3")
 
+    #: The image whose model is handed to `run`.
+    _given: Image | None = None
+
     def process(self, source: Any) -> Any:
         """Run this step on an image, or on several; stpipe calls this.
 
@@ -101,6 +104,31 @@ class ResampleStep(ImageStep):
         if not isinstance(source, Library):
             return super().process(source)
         return self.session.where_there_is_room(lambda: self._resampled(source))
+
+    def run_on(self, image: Image, model: Any) -> None:
+        """Run this step on an image of this run's device, whose arrays stay where they are.
+
+        Parameters
+        ----------
+        image : Image
+            Left as it is.
+        model : ImageModel
+            How the product is described; without arrays. Hooks get it with them.
+        """
+        self._given = image
+        try:
+            if self._pre_hooks:
+                self._given = None
+                model = model_of_image(replace(self.session.fetch(image), model=model))
+            self.run(model)
+        finally:
+            self._given = None
+
+    def open(self, source: Any) -> Any:
+        """Open a file, or wrap an official data model, as an `Image`."""
+        if self._given is not None:
+            return replace(self._given, model=source)
+        return super().open(source)
 
     def _resampled(self, images: Library) -> Any:
         """Return several images, resampled, as official models."""
