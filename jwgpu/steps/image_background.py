@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from jwgpu.kernels.compiled import over_rows
+
 log = logging.getLogger(__name__)
 
 #: Values that are off by more standard deviations are left out, so often.
@@ -17,6 +19,9 @@ _SIGMA, _TIMES = 3.0, 5
 _SHARE = 0.9
 
 _ORDER = 3  # of the splines
+
+#: Rows that are interpolated at a time: so many stay in the cache.
+_STRIP = 32
 
 
 @dataclass(frozen=True)
@@ -54,13 +59,24 @@ class Background:
         """Interpolate values of boxes by splines, which stay within their range."""
         from scipy import ndimage
 
+        image = np.empty(self.shape, np.float32)
         if np.ptp(mesh) == 0:
-            image = np.full(self.shape, mesh.flat[0], np.float32)
+            image[:] = mesh.flat[0]
         else:
             terms = ndimage.spline_filter(mesh, _ORDER, output=np.float64, mode="reflect")
             along_y, along_x = (self._weights_along(axis) for axis in (0, 1))
-            image = (along_y @ terms @ along_x.T).astype(np.float32)
-            np.clip(image, mesh.min(), mesh.max(), out=image)
+            terms = np.einsum("kj,xj->kx", terms, along_x)
+
+            def fill(first: int, stop: int) -> None:
+                for row in range(first, stop, _STRIP):
+                    rows = slice(row, min(row + _STRIP, stop))
+                    # Few boxes count here. No BLAS, whose threads would fight with ours.
+                    near = np.flatnonzero(along_y[rows].any(axis=0))
+                    some = slice(near[0], near[-1] + 1)
+                    image[rows] = np.einsum("yk,kx->yx", along_y[rows, some], terms[some])
+                    np.clip(image[rows], mesh.min(), mesh.max(), out=image[rows])
+
+            over_rows(fill, len(image))
         image[self.mask] = 0
         return image
 
@@ -114,22 +130,24 @@ def _of_boxes(data: Any, good: Any, box: tuple[int, int], share: float) -> Any:
     least = share * height * width
     n_boxes = (-(-n_y // height), -(-n_x // width))
     medians, scatters = (np.full(n_boxes, np.nan, np.float32) for _ in range(2))
-    for row in range(n_boxes[0]):
-        rows = slice(row * height, (row + 1) * height)
-        pixels = np.where(good[rows], data[rows], np.float32(np.nan))
-        n_whole = n_x // width
-        parts = [(slice(0, n_whole), pixels[:, : n_whole * width])]
-        if n_whole < n_boxes[1]:
-            parts.append((slice(n_whole, None), pixels[:, n_whole * width :]))
-        for columns, part in parts:
-            n_parts = n_boxes[1] - n_whole if columns.stop is None else n_whole
-            if not n_parts or part.size <= least * n_parts:
-                continue
-            boxes = part.reshape(len(part), n_parts, -1).swapaxes(0, 1).reshape(n_parts, -1)
-            median, scatter, count = _clipped(boxes)
-            is_good = count > least
-            medians[row, columns] = np.where(is_good, median, np.nan)
-            scatters[row, columns] = np.where(is_good, scatter, np.nan)
+    n_whole = n_x // width
+    columns = [(0, n_whole), (n_whole, n_boxes[1])]
+
+    def measure(first: int, stop: int) -> None:
+        for row in range(first, stop):
+            rows = slice(row * height, (row + 1) * height)
+            pixels = np.where(good[rows], data[rows], np.float32(np.nan))
+            for one, end in columns:
+                part = pixels[:, one * width : end * width]
+                if part.size <= least * (end - one):
+                    continue
+                # One box a row, in the order of its pixels.
+                boxes = part.reshape(len(part), end - one, -1).swapaxes(0, 1)
+                median, scatter, count = _clipped(boxes.reshape(end - one, -1))
+                medians[row, one:end] = np.where(count > least, median, np.nan)
+                scatters[row, one:end] = np.where(count > least, scatter, np.nan)
+
+    over_rows(measure, n_boxes[0])
     return None if np.isnan(medians).all() else (medians, scatters)
 
 
@@ -141,8 +159,6 @@ def _clipped(boxes: Any) -> tuple[Any, Any, Any]:
     boxes : array, (boxes, pixels) float32
         NaN where there is none; changed.
     """
-    import warnings
-
     ordered = np.sort(boxes, axis=-1)
     medians = np.full(len(boxes), np.nan, np.float32)
     counts = np.zeros(len(boxes), np.intp)
@@ -155,10 +171,9 @@ def _clipped(boxes: Any) -> tuple[Any, Any, Any]:
         medians[index], counts[index] = _median(kept), len(kept)
         box = boxes[index]
         box[(box < low) | (box > high)] = np.nan
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # that a box is empty
-        # Quirk: the sums are in single precision, and so in the order of the pixels.
-        return medians, np.nanstd(boxes, axis=-1), counts
+    boxes[counts == 0] = 0  # no matter what; an empty box would bring warnings
+    # Quirk: the sums are in single precision, and so in the order of the pixels.
+    return medians, np.nanstd(boxes, axis=-1), counts
 
 
 def _bounds(values: Any) -> tuple[float, float]:

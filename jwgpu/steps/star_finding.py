@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from jwgpu.errors import ParameterError
+from jwgpu.kernels.compiled import over_rows
 from jwgpu.models.flags import DO_NOT_USE, NON_SCIENCE
 from jwgpu.models.images import Image
 from jwgpu.steps.image_background import Background, background_of
@@ -126,7 +127,7 @@ def _by_peaks(data: Any, mask: Any, background: Background, options: FinderOptio
         "n_brightest": options.brightest,
         "peak_max": options.peakmax,
     }
-    threshold = _median(options.snr_threshold * background.scatter())
+    threshold = _median(background.scatter(), options.snr_threshold)
     finder = kind(threshold, options.kernel_fwhm, **more)
     least = getattr(finder, "threshold_eff", threshold)
     places = _peaks(data, mask, finder.kernel.data, least, int(options.min_separation))
@@ -191,9 +192,7 @@ def _peaks(data: Any, mask: Any, kernel: Any, threshold: float, radius: int) -> 
     array, (peaks, 2) int
         Columns and rows, in the order of the rows.
     """
-    from scipy.ndimage import convolve
-
-    smooth = convolve(data, kernel, mode="constant", cval=0.0)
+    smooth = _smoothed(data, kernel)
     if (smooth == smooth.flat[0]).all():
         return np.empty((0, 2), int)
     n_y, n_x = smooth.shape
@@ -211,12 +210,28 @@ def _peaks(data: Any, mask: Any, kernel: Any, threshold: float, radius: int) -> 
     return np.column_stack([x, y])
 
 
-def _median(image: Any) -> Any:
-    """Return the median of an image without NaN."""
+def _smoothed(data: Any, kernel: Any) -> Any:
+    """Convolve an image with a kernel; beyond the image lie zeros."""
+    from scipy.ndimage import convolve
+
+    smooth = np.empty_like(data)
+    reach = kernel.shape[0] // 2
+
+    def smooth_rows(first: int, stop: int) -> None:
+        start = max(first - reach, 0)
+        found = convolve(data[start : stop + reach], kernel, mode="constant", cval=0.0)
+        smooth[first:stop] = found[first - start : stop - start]
+
+    over_rows(smooth_rows, len(data))
+    return smooth
+
+
+def _median(image: Any, factor: float) -> Any:
+    """Return the median of an image without NaN times a factor; its pixels lose their order."""
     values = image.ravel()
     middle = (values.size - 1) // 2, values.size // 2
     values.partition(middle)
-    return values[middle[0] : middle[1] + 1].mean()
+    return (factor * values[middle[0] : middle[1] + 1]).mean()
 
 
 def _by_segments(data: Any, mask: Any, background: Any, options: FinderOptions, err: Any) -> Any:

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from jwgpu.errors import InputError
+
 log = logging.getLogger(__name__)
 
 #: Group of all images when they are aligned to a catalog: they move together.
@@ -79,12 +81,19 @@ def corrector_of(meta: Any, catalog: Any) -> Any:
     """
     from tweakwcs.correctors import JWSTWCSCorrector
 
+    from jwgpu.wcs.corrector import ImageCorrector
+
+    # One that was corrected before is rare.
+    kind = JWSTWCSCorrector if "v2v3corr" in meta.wcs.available_frames else ImageCorrector
     names = ("roll_ref", "v2_ref", "v3_ref")
-    return JWSTWCSCorrector(
-        wcs=meta.wcs,
-        wcsinfo={name: getattr(meta.wcsinfo, name) for name in names},
-        meta={"catalog": catalog, "name": catalog.meta.get("name"), "group_id": meta.group_id},
-    )
+    try:
+        return kind(
+            wcs=meta.wcs,
+            wcsinfo={name: getattr(meta.wcsinfo, name) for name in names},
+            meta={"catalog": catalog, "name": catalog.meta.get("name"), "group_id": meta.group_id},
+        )
+    except ValueError as error:
+        raise InputError(f"{meta.filename}: its geometry cannot be aligned: {error}") from error
 
 
 def is_aligned(corrector: Any) -> bool:
@@ -184,13 +193,16 @@ def is_moved_less(corrector: Any, limit: float) -> bool:
     """Tell whether no corner of an image has moved by `limit`, in arcsec."""
     from astropy.coordinates import SkyCoord
 
-    if corrector.wcs is corrector.original_wcs:
+    if corrector.bounding_box is None:
         return True
-    corners = [
-        SkyCoord(*wcs.footprint(axis_type="spatial").T, unit="deg")
-        for wcs in (corrector.original_wcs, corrector.wcs)
+    (left, right), (bottom, top) = corrector.bounding_box
+    x, y = [left, left, right, right], [bottom, top, top, bottom]
+    places = [
+        corrector.original_wcs(x, y, with_bounding_box=False),
+        corrector.det_to_world(x, y),
     ]
-    return bool(np.all(corners[0].separation(corners[1]).arcsec < limit))
+    before, after = (SkyCoord(*one, unit="deg") for one in places)
+    return bool(np.all(before.separation(after).arcsec < limit))
 
 
 def _largest_correction(matching: Matching) -> float:

@@ -63,7 +63,9 @@ def assert_same(ours, theirs):
         a, b = our.meta.wcsinfo.instance, their.meta.wcsinfo.instance
         assert a.keys() == b.keys()
         for key, value in b.items():
-            same = value if isinstance(value, str) else pytest.approx(value, rel=1e-7, abs=1e-12)
+            # Rounding of places, 1e-14 degree, shows in the highest terms of a fit.
+            close = 1e-5 if key.startswith(("a_", "b_", "ap_", "bp_", "sip")) else 1e-8
+            same = value if isinstance(value, str) else pytest.approx(value, rel=close, abs=1e-12)
             assert a[key] == same, key
 
 
