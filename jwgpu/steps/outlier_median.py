@@ -126,6 +126,11 @@ def weight_threshold(weight: Any, fraction: float) -> float:
     -------
     float
         NaN where there is no weight.
+
+    Notes
+    -----
+    Officially the deviations are computed in single precision: that moves the result by some
+    1e-7 of itself.
     """
     xp = namespace_of(weight)
     ordered = xp.sort(xp.reshape(weight, (-1,)))  # infinity and NaN come last
