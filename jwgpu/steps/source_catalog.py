@@ -175,11 +175,9 @@ class SourceCatalogStep(CalibrationStep):
         """
         apertures = apertures_of(mosaic.meta, apcorr, self._energies)
         offset = vega_offset_of(mosaic.meta, abvegaoffset)
-        import astropy.units as u
-
         to_jansky = 1.0e6 * mosaic.meta.photometry.pixelarea_steradians
-        data = (mosaic.data * np.float32(to_jansky)) << u.Jy
-        err = (mosaic.err * np.float32(to_jansky)) << u.Jy
+        data = mosaic.data * np.float32(to_jansky)
+        err = mosaic.err * np.float32(to_jansky)
         is_empty = np.isnan(mosaic.err)
         if mosaic.wht is not None:
             is_empty |= mosaic.wht == 0
@@ -242,7 +240,7 @@ class SourceCatalogStep(CalibrationStep):
             found[f"CI_{large}_{middle}"] > self.ci2_star_threshold,
         )
         found["sharpness"], found["roundness"] = sharpness_and_roundness(
-            data.value, places, self.kernel_fwhm
+            data, places, self.kernel_fwhm
         )
         label, distance = neighbours(np.asarray(found["label"]), places, is_nowhere)
         found |= {"nn_label": label, "nn_dist": distance * u.pixel}

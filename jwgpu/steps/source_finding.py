@@ -10,8 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jwgpu.errors import ParameterError
+from jwgpu.kernels.segments import find_divisible, find_extremes
+from jwgpu.kernels.smoothing import smooth
+from jwgpu.steps.image_background import background_of
 
 log = logging.getLogger(__name__)
+
+_BEND = 0.25  # of levels that rise as a hyperbolic sine
 
 _COLUMNS = (
     *("label", "x_centroid", "y_centroid", "sky_centroid", "area", "semimajor_axis"),
@@ -111,7 +116,7 @@ def find_sources(data: Any, err: Any, is_empty: Any, wcs: Any, finder: Finder) -
 
     Parameters
     ----------
-    data, err : Quantity, (y, x) float32
+    data, err : array, (y, x) float32
         In Jy; changed nowhere.
     is_empty : array, (y, x) bool
         Where there are no data.
@@ -123,69 +128,44 @@ def find_sources(data: Any, err: Any, is_empty: Any, wcs: Any, finder: Finder) -
     Sources or None
         None if there are none, or nothing is there to look at.
     """
-    try:
-        background, noise = _background(data, finder.bkg_boxsize, is_empty)
-    except ValueError as why:
-        log.warning("no sky, so no sources: %s", " ".join(str(why).split()))
+    background = background_of(data, finder.bkg_boxsize, is_empty)
+    if background is None:
+        log.warning("no pixel has data, so there is no sky and are no sources")
         return None
-    above = data - background
-    threshold = finder.snr_threshold * noise
+    above = data - background.level()
+    threshold = finder.snr_threshold * background.scatter()
     if finder.starfinder == "segmentation":
         return _segmented(above, err, threshold, is_empty, wcs, finder)
     return _stars(above, threshold, is_empty, finder)
 
 
-def _background(data: Any, box: int, is_empty: Any) -> tuple[Any, Any]:
-    """Return the sky and its noise in each pixel."""
-    from astropy.stats import SigmaClip
-    from astropy.utils.exceptions import AstropyUserWarning
-    from photutils.background import Background2D, MedianBackground
-
-    options = {
-        "filter_size": (3, 3),
-        "coverage_mask": is_empty,
-        "sigma_clip": SigmaClip(sigma=3.0),
-        "bkg_estimator": MedianBackground(),
-    }
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", AstropyUserWarning)
-        try:
-            found = Background2D(data, (box, box), **options)
-        except ValueError:
-            found = Background2D(data, data.shape, **options, exclude_percentile=100.0)
-            log.info("sky: no box of %d pixels has enough data, so the image is one", box)
-    return found.background, found.background_rms
-
-
 def _segmented(
     above: Any, err: Any, threshold: Any, is_empty: Any, wcs: Any, finder: Finder
 ) -> Sources | None:
-    from astropy.convolution import Gaussian2DKernel, convolve
+    """Find sources as connected pixels of the smoothed image, and measure them."""
+    import astropy.units as u
+    from astropy.convolution import Gaussian2DKernel
     from astropy.stats import gaussian_fwhm_to_sigma
     from photutils import use_future_column_names
-    from photutils.segmentation import SourceCatalog, SourceFinder
+    from photutils.segmentation import SourceCatalog, detect_sources
 
+    kernel = Gaussian2DKernel(finder.kernel_fwhm * gaussian_fwhm_to_sigma)
+    smoothed = smooth(above, is_empty, kernel.array)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        kernel = Gaussian2DKernel(finder.kernel_fwhm * gaussian_fwhm_to_sigma)
-        smooth = convolve(above, kernel, mask=is_empty)
-        segments = SourceFinder(
-            n_pixels=finder.npixels,
-            connectivity=finder.connectivity,
-            deblend=finder.deblend,
-            n_levels=finder.nlevels,
-            contrast=finder.contrast,
-            mode=finder.multithresh_mode,
-            progress_bar=False,
-        )(smooth, threshold, mask=is_empty)
+        warnings.simplefilter("ignore")  # of photutils, that there are none, or NaN
+        segments = detect_sources(
+            smoothed, threshold, finder.npixels, connectivity=finder.connectivity, mask=is_empty
+        )
         if segments is None:
             return None
+        if finder.deblend:
+            segments = _divided(smoothed, segments, finder)
         with use_future_column_names():
             table = SourceCatalog(
-                above,
+                above << u.Jy,
                 segments,
-                convolved_data=smooth,
-                error=err,
+                convolved_data=smoothed << u.Jy,
+                error=err << u.Jy,
                 mask=is_empty,
                 wcs=wcs,
                 local_bkg_width=finder.localbkg_width,
@@ -195,8 +175,63 @@ def _segmented(
     return Sources(_renamed(table), dict(table.meta), segments.data)
 
 
+def _divided(smoothed: Any, segments: Any, finder: Finder) -> Any:
+    """Take segments apart that consist of several peaks; only few do."""
+    from photutils.segmentation import deblend_sources
+
+    if finder.contrast == 1:
+        return segments
+    boxes = np.array(
+        [
+            (label, rows.start, rows.stop, columns.start, columns.stop)
+            for label, (rows, columns) in zip(segments.labels, segments.slices, strict=True)
+        ],
+        np.int64,
+    )
+    low, high = find_extremes(smoothed, segments.data, boxes)
+    levels = _levels(low, high, finder)
+    corners = finder.connectivity == 8
+    is_divisible = find_divisible(
+        smoothed, segments.data, boxes, levels, finder.npixels, corners=corners
+    )
+    labels = segments.labels[is_divisible]
+    if not len(labels):
+        return segments
+    return deblend_sources(
+        smoothed,
+        segments,
+        finder.npixels,
+        labels=labels,
+        n_levels=finder.nlevels,
+        contrast=finder.contrast,
+        mode=finder.multithresh_mode,
+        connectivity=finder.connectivity,
+        progress_bar=False,
+    )
+
+
+def _levels(low: Any, high: Any, finder: Finder) -> Any:
+    """Return the levels at which segments are looked at, (segments, levels) float64.
+
+    They are between the least and the largest value of each: evenly spaced, or closer where it is
+    faint. Where it is negative, they are evenly spaced.
+    """
+    even = np.linspace(low, high, finder.nlevels + 2, axis=-1)
+    if finder.multithresh_mode != "linear":
+        with np.errstate(divide="ignore", invalid="ignore"):
+            low, high = low[:, None], high[:, None]
+            share = (even - low) / (high - low)
+            if finder.multithresh_mode == "sinh":
+                bent = np.sinh(share / _BEND) / np.sinh(1.0 / _BEND) * (high - low) + low
+            else:
+                bent = np.where(low > 0, low * (high / low) ** share, even)
+        even = bent
+    return np.ascontiguousarray(even[:, 1:-1], np.float64)
+
+
 def _stars(above: Any, threshold: Any, is_empty: Any, finder: Finder) -> Sources | None:
     """Find point sources; there are no segments then."""
+    import astropy.units as u
     from photutils import use_future_column_names
     from photutils.detection import DAOStarFinder, IRAFStarFinder
 
@@ -210,13 +245,13 @@ def _stars(above: Any, threshold: Any, is_empty: Any, finder: Finder) -> Sources
     }
     kind = DAOStarFinder if finder.starfinder == "dao" else IRAFStarFinder
     try:
-        search = kind(np.median(threshold), finder.kernel_fwhm, **options)
+        search = kind(np.median(threshold) * u.Jy, finder.kernel_fwhm, **options)
     except (TypeError, ValueError) as why:
         raise ParameterError(f"starfinder={finder.starfinder}: {why}") from None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with use_future_column_names():
-            table = search(above, mask=is_empty)
+            table = search(above << u.Jy, mask=is_empty)
     return Sources(_renamed(table), dict(table.meta), None) if table else None
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from jwgpu.kernels.circles import clip_rings, sum_circles
 from jwgpu.steps.apertures import Apertures
 from jwgpu.steps.source_columns import concentrations
 
@@ -42,7 +42,7 @@ def photometry(data: Any, err: Any, places: Any, apertures: Apertures) -> dict[s
 
     Parameters
     ----------
-    data, err : Quantity, (y, x) float32
+    data, err : array, (y, x) float32
         In Jy.
     places : array, (sources, 2) float64
         Column and row, in pixels from 0.
@@ -53,42 +53,27 @@ def photometry(data: Any, err: Any, places: Any, apertures: Apertures) -> dict[s
     dict
         Columns of a catalogue: fluxes in Jy, and their ratios.
     """
-    from photutils.aperture import CircularAperture, aperture_photometry
+    import astropy.units as u
 
-    sky, sky_err = _sky(data, places, apertures)
-    values = {"aper_bkg_flux": sky, "aper_bkg_flux_err": sky_err}
-    circles = [CircularAperture(places, radius) for radius in apertures.radii]
-    sums = aperture_photometry(data, circles, error=err)
-    for number, (energy, circle) in enumerate(zip(apertures.energies, circles, strict=True)):
-        values[f"aper{energy}_flux"] = sums[f"aperture_sum_{number}"] - sky * circle.area
-        values[f"aper{energy}_flux_err"] = sums[f"aperture_sum_err_{number}"]
+    median, spread, count = clip_rings(data, places, apertures.inner, apertures.outer)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        uncertain = np.sqrt(np.pi / (2.0 * count)) * spread
+    values = {"aper_bkg_flux": median * u.Jy, "aper_bkg_flux_err": uncertain * u.Jy}
+    sums, errors = sum_circles(data, err**2, places, apertures.radii.astype(float))
+    fluxes = []
+    for number, (energy, radius) in enumerate(
+        zip(apertures.energies, apertures.radii, strict=True)
+    ):
+        fluxes.append(sums[number] - median * (np.pi * float(radius) ** 2))
+        values[f"aper{energy}_flux"] = fluxes[-1] * u.Jy
+        values[f"aper{energy}_flux_err"] = errors[number] * u.Jy
     last = f"aper{apertures.energies[-1]}_flux"
     for suffix in ("", "_err"):
         values[f"aper_total_flux{suffix}"] = apertures.corrections[-1] * values[last + suffix]
-    fluxes = [values[f"aper{energy}_flux"].value for energy in apertures.energies]
     with np.errstate(divide="ignore", invalid="ignore"):
         for name, (large, small) in concentrations(apertures.energies).items():
             values[name] = fluxes[large] / fluxes[small]
     return values
-
-
-def _sky(data: Any, places: Any, apertures: Apertures) -> tuple[Any, Any]:
-    """Return the median of what is in the ring around each source, and its standard error."""
-    from astropy.stats import SigmaClip
-    from photutils.aperture import CircularAnnulus
-
-    ring = CircularAnnulus(places, apertures.inner, apertures.outer)
-    clip = SigmaClip(sigma=3.0)
-    numbers, medians, spreads = [], [], []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for mask in ring.to_mask(method="center"):
-            kept = clip(mask.get_values(data.value), masked=False)
-            numbers.append(kept.size)
-            medians.append(np.median(kept))
-            spreads.append(np.std(kept))
-        error = np.sqrt(np.pi / (2.0 * np.array(numbers))) * np.array(spreads)
-    return np.array(medians) << data.unit, error << data.unit
 
 
 def finite_places(x: Any, y: Any) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

@@ -15,6 +15,8 @@ from jwgpu.kernels.cuda import flags
 KERNELS = Path(jwgpu.kernels.__file__).parent
 #: Those that SciPy computes on the CPU, in the contract itself.
 OF_A_LIBRARY = {"moving_median"}
+#: Those of source_catalog, which works on the host: it shares its image with photutils.
+ON_THE_HOST = {"circles", "segments", "smoothing"}
 SOURCES = sorted(KERNELS.rglob("*.cu"))
 
 BUILDS = [
@@ -60,7 +62,7 @@ def test_a_warning_or_a_spill_would_be_seen():
 def test_every_kernel_has_its_twin():
     on_cpu = {path.parent.name for path in KERNELS.glob("*/cpu.py")}
     on_gpu = {path.parent.name for path in KERNELS.glob("*/cuda.py")}
-    assert not on_cpu - on_gpu
+    assert on_cpu - on_gpu == ON_THE_HOST
     assert on_gpu - on_cpu == OF_A_LIBRARY
 
 
