@@ -64,7 +64,7 @@ def simulate(folder: Path, detector: str, subarray: str, number: int) -> None:
     references = folder / "references"
     write_imaging_references(references, INSTRUMENTS[detector], detector)
     pixels = settings.place.xsize * settings.place.ysize
-    distance = _DISTANCE if pixels > 1 << 19 else 24.0
+    distance = _DISTANCE if pixels > 1 << 19 else 40.0
     stars = isolated_stars(settings, distance)
     names = []
     for pointing in dithers(settings, number, 0.01):

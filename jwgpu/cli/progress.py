@@ -11,7 +11,7 @@ from typing import Any
 from jwgpu.cli.logs import LogOptions
 
 #: Time that each step takes of a near-infrared full frame with ten groups, relative to the others;
-#: steps that are off unless asked for count for little.
+#: steps that are off unless asked for count for little. Those of stage 3 are of one run of it.
 WEIGHTS: dict[str, float] = {
     "load": 4.0,
     "group_scale": 0.1,
@@ -35,6 +35,12 @@ WEIGHTS: dict[str, float] = {
     "ramp_fit": 10.0,
     "gain_scale": 0.1,
     "save": 4.0,
+    "assign_mtwcs": 0.1,
+    "tweakreg": 5.0,
+    "skymatch": 2.0,
+    "outlier_detection": 10.0,
+    "resample": 8.0,
+    "source_catalog": 3.0,
 }
 _OTHER = 1.0
 

@@ -9,9 +9,16 @@ _HOMES = {
     "Detector1Pipeline": "jwgpu.pipelines.detector1",
     "GuiderPipeline": "jwgpu.pipelines.guider",
     "Image2Pipeline": "jwgpu.pipelines.image2",
+    "Image3Pipeline": "jwgpu.pipelines.image3",
 }
 
-__all__ = ["DarkPipeline", "Detector1Pipeline", "GuiderPipeline", "Image2Pipeline"]
+__all__ = [
+    "DarkPipeline",
+    "Detector1Pipeline",
+    "GuiderPipeline",
+    "Image2Pipeline",
+    "Image3Pipeline",
+]
 
 
 def __getattr__(name: str) -> Any:

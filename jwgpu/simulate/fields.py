@@ -102,7 +102,7 @@ def _turns(settings: Settings) -> NDArray[np.float64]:
 
 
 def isolated_stars(
-    settings: Settings, distance: float = 24.0, flux: tuple[float, float] = (100.0, 3000.0)
+    settings: Settings, distance: float = 40.0, flux: tuple[float, float] = (100.0, 3000.0)
 ) -> Stars:
     """Place stars in the window of a detector so that none disturbs another.
 
@@ -194,7 +194,7 @@ def make_field(
     *,
     threads: int = 1,
     error: float = 0.0,
-    distance: float = 24.0,
+    distance: float = 40.0,
     flux: tuple[float, float] = (100.0, 3000.0),
     **settings: Any,
 ) -> StarField:
