@@ -12,10 +12,33 @@ from image_exposures import CAMERAS, field_of
 from test_cuda import assert_same_folders
 
 from jwgpu.cli import main
+from jwgpu.pipelines import Image2Pipeline
 from jwgpu.steps.resample import ResampleStep
 
-#: Kernels that resampling on a device runs, one after the other.
-RESAMPLING = ["evaluate", "place_quadrangles", "list_tiles", "add_pixels", "finish"]
+IMAGE2 = "pipelines.image2.Image2Pipeline._calibrate_once"
+
+#: What image2 costs beside its arithmetic; change a number only with its reason.
+EXPECTED = {
+    "sent": {
+        IMAGE2: 5,  # values, flags, error, and two variances
+        "references.collection.References.load": 4,  # flat, its error and flags; area
+        "wcs.pixel_map._evaluate": 3,  # the series of the map, and its functions
+    },
+    "fetched": {
+        # the mosaic: values, error, weight, context, three variances
+        "steps.base.CalibrationStep._attempt": 7,
+        IMAGE2: 7,  # the calibrated image: what was sent, the variance by the flat, the area
+    },
+    # how many entries are there, of pixels and the tiles they fall on?
+    "scalars": {"kernels.drizzle.cuda._by_tile": 1},
+    "launches": {
+        "evaluate": 1,  # the map of the pixels
+        "place_quadrangles": 1,  # drizzle
+        "list_tiles": 1,
+        "add_pixels": 1,
+        "finish": 1,
+    },
+}
 
 OPTIONS: dict[str, list[str]] = {
     "defaults": [],
@@ -27,9 +50,16 @@ OPTIONS: dict[str, list[str]] = {
 }
 
 
-def run(command: str, source: Path, references: str, folder: Path, *options: str) -> None:
+def run(
+    command: str,
+    source: Path,
+    references: str,
+    folder: Path,
+    *options: str,
+    devices: tuple[str, ...] = ("cpu", "cuda"),
+) -> None:
     """Run a command line on the cpu and on the device, each into a folder of its own."""
-    for device in ("cpu", "cuda"):
+    for device in devices:
         where = ["--references", references, "--output-dir", str(folder / device)]
         assert main([command, str(source), *where, "--device", device, *options]) == 0
 
@@ -43,30 +73,56 @@ def test_image2(cuda: Any, tmp_path: Path, option: str) -> None:
 
 
 @pytest.fixture
-def launches(cuda: Any) -> Any:
-    """How often kernels were launched since the test began."""
+def counts(cuda: Any) -> Any:
+    """Count what is sent, fetched, waited for and launched."""
     if "fakecupy" not in cuda.xp.__name__:
-        pytest.skip("launches are counted by what stands in for a GPU")
-    places = cuda.xp.counts.places
-    before = dict(places)
-    return lambda name: places["launches", name] - before.get(("launches", name), 0)
+        pytest.skip("counted by what stands in for a GPU")
+    cuda.xp.counts.reset()
+    return cuda.xp.counts
 
 
-def test_resampling_runs_on_the_device(cuda: Any, tmp_path: Path, launches: Any) -> None:
+def test_nothing_travels_waits_or_runs_but_what_must(tmp_path: Path, counts: Any) -> None:
     field = field_of(*CAMERAS[0])
-    run("image2", field.rate, field.folder, tmp_path)
-    assert [launches(name) for name in RESAMPLING] == [1] * 5
+    run("image2", field.rate, field.folder, tmp_path, devices=("cuda",))
+    found = {kind: counts.of(kind) for kind in EXPECTED}
+    assert found == EXPECTED
+
+
+#: What `look` was given.
+seen: list[Any] = []
+
+
+def look(model: Any) -> Any:
+    """Note what a hook gets: stpipe calls it by its name."""
+    seen.append(model.data)
+    return model
+
+
+def test_a_hook_gets_a_model_with_its_arrays(cuda: Any, tmp_path: Path) -> None:
+    field = field_of(*CAMERAS[0])
+    seen.clear()
+    Image2Pipeline.call(
+        str(field.rate),
+        references=field.folder,
+        output_dir=str(tmp_path),
+        save_results=True,
+        device="cuda",
+        steps={"resample": {"pre_hooks": [f"{__name__}.look"]}},
+    )
+    (data,) = seen
+    assert isinstance(data, np.ndarray) and np.isfinite(data).any()
+    assert len(list(tmp_path.glob("*_i2d.fits"))) == 1
 
 
 @pytest.mark.parametrize(("single", "in_memory"), [(False, True), (True, False)])
 def test_several_images(
-    cuda: Any, tmp_path: Path, launches: Any, single: bool, in_memory: bool
+    cuda: Any, tmp_path: Path, counts: Any, single: bool, in_memory: bool
 ) -> None:
     field = dithered(*FIELDS[0])
     options = [f"--in_memory={in_memory}", f"--single={single}", "--propagate_dq=true"]
     run("resample", field.association, field.folder, tmp_path, *options)
     assert_same_folders(tmp_path / "cuda", tmp_path / "cpu")
-    assert launches("add_pixels") == len(field.images)
+    assert counts.of("launches")["add_pixels"] == len(field.images)
 
 
 def test_too_little_memory_is_the_cpu_s_part(cuda: Any, caplog: Any, monkeypatch: Any) -> None:
