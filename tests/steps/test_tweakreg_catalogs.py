@@ -43,8 +43,7 @@ def moved(model):
     "parameters",
     [
         {},
-        {"abs_fitgeometry": "shift", "abs_nclip": 0, "abs_minobj": 5},
-        {"abs_use2dhist": False, "abs_separation": 1.5, "abs_searchrad": 3.0},
+        {"abs_fitgeometry": "shift", "abs_nclip": 0, "abs_minobj": 5, "abs_searchrad": 3.0},
     ],
     ids=str,
 )
@@ -52,7 +51,7 @@ def test_alignment_to_a_file_is_the_official_one(tmp_path, sky, parameters):
     parameters = {"abs_refcat": str(tmp_path / "sky.ecsv"), **parameters}
     ours, theirs = both(exposures(), **parameters)
     assert_same(ours, theirs)
-    assert [m.meta.cal_step.tweakreg for m in ours] == 3 * ["COMPLETE"]
+    assert [m.meta.cal_step.tweakreg for m in ours] == 2 * ["COMPLETE"]
     assert all(m.meta.wcs.name == f"FIT-LVL3-{tmp_path / 'sky.ecsv'}" for m in ours)
     assert moved(ours[0]) == pytest.approx(OFFSET, abs=0.3 * 0.063 / 3600)
 
@@ -160,7 +159,7 @@ def test_without_a_network_the_error_says_what_to_do(monkeypatch):
 def custom(tmp_path, monkeypatch):
     """Catalogs of the exposures, one with other names of its columns."""
     monkeypatch.chdir(tmp_path)
-    TweakRegStep(save_catalogs=True, output_dir=str(tmp_path), brightest=30).run(exposures())
+    TweakRegStep(save_catalogs=True, output_dir=str(tmp_path), brightest=30).run(exposures(3))
     names = [f"dither{number}_cal_cat.ecsv" for number in (1, 2, 3)]
     table = Table.read(tmp_path / names[1])
     table.rename_columns(["x", "y"], ["xcentroid", "y_centroid"])
@@ -192,7 +191,7 @@ def test_catalogs_of_users_are_taken_as_officially(tmp_path, custom, by):
 
 
 def test_images_on_disk_are_aligned_the_same(tmp_path):
-    association = write_association(tmp_path, dithers().paths)
+    association = write_association(tmp_path, dithers().paths[:2])
     on_disk = lent(TweakRegStep(in_memory=False).run(str(association)))
     assert_same(on_disk, lent(TweakRegStep().run(str(association))))
 
@@ -227,7 +226,7 @@ def test_images_without_pixels_fail_as_officially():
 
 @pytest.mark.parametrize(
     "parameters",
-    [{"minobj": 500}, {"separation": 0.1}, {"searchrad": 0.01, "tolerance": 0.001}],
+    [{"minobj": 500}, {"separation": 0.1}],
     ids=str,
 )
 def test_a_bad_match_ends_as_officially(parameters):
