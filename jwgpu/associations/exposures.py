@@ -48,7 +48,8 @@ def open_library(
     members = [member for member in association.members if member.kind.lower() in wanted]
     if not members:
         raise InputError(
-            f"{association.path}: has no {' or '.join(kinds)} members in its first product"
+            f"{association.path}: has no {' or '.join(kinds)} members in its first product, only "
+            f"{', '.join(sorted({member.kind or 'nothing' for member in association.members}))}"
         )
     return Library(
         [member.path for member in members],

@@ -214,12 +214,6 @@ STEPS: tuple[Entry, ...] = (
         starts_from=("asn.json",),
     ),
     Entry(
-        "skymatch",
-        "jwgpu.steps.skymatch:SkyMatchStep",
-        "images: the level of the sky, or what matches it where they overlap: _asn.json",
-        starts_from=("asn.json",),
-    ),
-    Entry(
         "outlier_detection",
         "jwgpu.steps.outlier_detection:OutlierDetectionStep",
         "images, stage 3: flag what the other images do not see",
