@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +23,10 @@ _SIGMAS = 3.0
 _TOGETHER = 1 << 24
 
 #: Values that are summed up together.
-_CHUNK = 1 << 16
+_CHUNK = 1 << 15
+
+#: What must be left of a sum for what was taken off it not to spoil it.
+_PRECISE = 1e-6
 
 
 class Window(NamedTuple):
@@ -140,21 +144,27 @@ def weight_threshold(weight: Any, fraction: float) -> float:
         first, stop = _places(ordered, -most, most)
     else:
         first, stop = _places(ordered, np.float32(0), most, side="right")
+    if first == stop:
+        return float("nan")
+    pivot = _middle(ordered[first:stop])
+    total, square = _moments(ordered[first:stop], pivot)
     for _ in range(_ROUNDS):
-        if first == stop:
-            break
         kept = ordered[first:stop]
-        middle = len(kept) // 2
-        center = float(kept[middle])
-        if len(kept) % 2 == 0:
-            center = 0.5 * (center + float(kept[middle - 1]))
-        reach = _SIGMAS * _deviation(kept)
-        low, high = _within(center - reach, center + reach)
-        begin, end = _places(kept, low, high)
+        mean = total / len(kept)
+        reach = _SIGMAS * math.sqrt(max(square / len(kept) - mean**2, 0.0))
+        center = _middle(kept)
+        begin, end = _places(kept, *_within(center - reach, center + reach))
         if end - begin == len(kept):
             break
         first, stop = first + begin, first + end
-    return _mean(ordered[first:stop]) * fraction if stop > first else float("nan")
+        below, above = _moments(kept[:begin], pivot), _moments(kept[end:], pivot)
+        left = square - below[1] - above[1]
+        if left > _PRECISE * square:
+            total, square = total - below[0] - above[0], left
+        else:  # a difference of large numbers
+            pivot = center
+            total, square = _moments(ordered[first:stop], pivot)
+    return float(xp.sum(ordered[first:stop], dtype=xp.float64)) / (stop - first) * fraction
 
 
 def _places(ordered: Any, low: Any, high: Any, side: str = "left") -> tuple[int, int]:
@@ -177,20 +187,25 @@ def _within(low: float, high: float) -> tuple[Any, Any]:
     return least, largest
 
 
-def _mean(values: Any) -> float:
-    xp = namespace_of(values)
-    return float(xp.sum(values, dtype=xp.float64)) / len(values)
+def _middle(ordered: Any) -> float:
+    """Return the median of values in their order."""
+    middle = len(ordered) // 2
+    if len(ordered) % 2:
+        return float(ordered[middle])
+    return 0.5 * (float(ordered[middle]) + float(ordered[middle - 1]))
 
 
-def _deviation(values: Any) -> float:
-    """Return the standard deviation, in double precision, without room for a copy in it."""
+def _moments(values: Any, pivot: float) -> tuple[float, float]:
+    """Return sum and sum of squares of distances, in double precision; some values at a time."""
     xp = namespace_of(values)
-    mean, total = _mean(values), 0.0
-    step = _CHUNK if xp is np else len(values)
+    total = square = 0.0
+    step = _CHUNK if xp is np else max(len(values), 1)
     for start in range(0, len(values), step):
-        distance = xp.astype(values[start : start + step], xp.float64) - mean
-        total += float(xp.sum(distance * distance))
-    return float(np.sqrt(total / len(values)))
+        distance = xp.astype(values[start : start + step], xp.float64) - pivot
+        total += float(xp.sum(distance))
+        distance *= distance
+        square += float(xp.sum(distance))
+    return total, square
 
 
 def bad_flags(good_bits: str | None) -> int:
