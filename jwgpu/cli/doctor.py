@@ -25,6 +25,7 @@ PACKAGES = (
     "asdf",
     "gwcs",
     "photutils",
+    "scikit-image",
     "shapely",
     "tweakwcs",
     "stpipe",

@@ -197,7 +197,7 @@ def _divided(smoothed: Any, segments: Any, finder: Finder) -> Any:
     labels = segments.labels[is_divisible]
     if not len(labels):
         return segments
-    return deblend_sources(
+    divided = deblend_sources(
         smoothed,
         segments,
         finder.npixels,
@@ -206,8 +206,21 @@ def _divided(smoothed: Any, segments: Any, finder: Finder) -> Any:
         contrast=finder.contrast,
         mode=finder.multithresh_mode,
         connectivity=finder.connectivity,
+        relabel=False,
         progress_bar=False,
     )
+    _count_labels(divided.data)
+    return divided
+
+
+def _count_labels(segments: Any) -> None:
+    """Give segments the labels 1, 2, 3, … in the order of those they have, in place."""
+    from scipy import ndimage
+
+    found = [n for n, part in enumerate(ndimage.find_objects(segments), start=1) if part]
+    labels = np.zeros(found[-1] + 1, segments.dtype)
+    labels[found] = np.arange(1, len(found) + 1)
+    np.take(labels, segments, out=segments, mode="clip")
 
 
 def _levels(low: Any, high: Any, finder: Finder) -> Any:

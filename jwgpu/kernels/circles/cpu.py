@@ -127,15 +127,22 @@ def gather(x: Any, y: Any, image: Any, inner: Any, outer: Any, values: Any) -> i
 
 
 @compiled
-def keep_within(values: Any, low: Any, high: Any) -> int:
-    """Move the values within limits to the front, in order; return how many there are."""
-    n = 0
-    for i in range(values.size):
-        value = values[i]
-        if value >= low and value <= high:
-            values[n] = value
-            n += 1
-    return n
+def clip(ordered: Any) -> Any:
+    """Return the part of ordered values that is not off their median."""
+    kept = ordered
+    for _ in range(_TIMES):
+        if kept.size == 0:
+            break
+        middle, reach = median_of(kept), _SIGMAS * spread_of(kept)
+        first, stop = 0, kept.size
+        while first < stop and kept[first] < middle - reach:
+            first += 1
+        while stop > first and kept[stop - 1] > middle + reach:
+            stop -= 1
+        if stop - first == kept.size:
+            break
+        kept = kept[first:stop]
+    return kept
 
 
 @compiled
@@ -155,18 +162,10 @@ def clip_sources(
     values = np.empty(side * side)
     for i in range(first, stop):
         n = gather(places[i, 0], places[i, 1], image, inner, outer, values)
-        for _ in range(_TIMES):
-            if n == 0:
-                break
-            middle = median_of(np.sort(values[:n]))
-            reach = spread_of(values[:n]) * _SIGMAS
-            before = n
-            n = keep_within(values[:n], middle - reach, middle + reach)
-            if n == before:
-                break
-        count[i] = n
-        median[i] = median_of(np.sort(values[:n])) if n else np.nan
-        spread[i] = spread_of(values[:n]) if n else np.nan
+        kept = clip(np.sort(values[:n]))
+        count[i], median[i], spread[i] = kept.size, np.nan, np.nan
+        if kept.size:
+            median[i], spread[i] = median_of(kept), spread_of(kept)
 
 
 def clip_rings(image: Any, places: Any, inner: float, outer: float) -> tuple[Any, Any, Any]:
