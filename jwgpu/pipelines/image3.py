@@ -170,7 +170,10 @@ class Image3Pipeline(CalibrationPipeline):
 def _read(path: Path) -> Any:
     from jwgpu.kernels.compiled import threads
 
-    return read_image(path, threads())
+    image = read_image(path, threads())
+    if image.data.ndim != 2:
+        raise InputError(f"{path}: holds a series of images, which image3 does not combine")
+    return image
 
 
 def _is_moving(library: Any) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from jwgpu.errors import InputError, ParameterError
-from jwgpu.wcs.outlines import corners_of, mean_pixel_area
+from jwgpu.wcs.outlines import corners_of, mean_pixel_area, united
 
 log = logging.getLogger(__name__)
 
@@ -124,6 +124,8 @@ def grid_around(
     log.info("the output has %d x %d pixels of %.5f arcsec", *wcs.pixel_shape, _ARCSEC * scale)
     if options.shape is None:
         _check_size(wcs.pixel_shape, metas)
+    if len(metas) > 1:
+        _warn_of_gaps(metas, wcs)
     return OutputGrid(wcs, _ARCSEC * scale, ratio)
 
 
@@ -201,6 +203,14 @@ def _check_size(shape: tuple[int, int], metas: Sequence[Any]) -> None:
         f"{metas[0].filename}, {other.filename}: do not overlap, {max(away):.2g} degrees apart; an "
         f"image of both {what}: take out what does not belong there, or give output_shape and crval"
     )
+
+
+def _warn_of_gaps(metas: Sequence[Any], wcs: Any) -> None:
+    """Tell that some images do not overlap the others, which may be wanted."""
+    outline = united([meta.wcsinfo.s_region for meta in metas], wcs)
+    n_parts = len(corners_of(outline or ""))
+    if n_parts > 1:
+        log.warning("not all images overlap: there are %d parts with gaps between them", n_parts)
 
 
 def _check(metas: Sequence[Any]) -> None:

@@ -12,11 +12,13 @@ from typing import Any, NamedTuple
 
 import pytest
 from image_exposures import Field, calibrated, field_of
+from stdatamodels.jwst import datamodels
 
 from jwgpu.cli import main, messages
 from jwgpu.simulate.images import Pointing, write_rate
 from jwgpu.steps import registry
 from jwgpu.steps.assign_wcs import AssignWcsStep
+from jwgpu.steps.photom import PhotomStep
 
 CAMERA = ("NIRCAM", "NRCA1", "SUB160")
 
@@ -28,21 +30,24 @@ COMBINING = ("resample", "wfs_combine", "image3")
 
 
 @cache
-def _originals(suffix: str) -> tuple[Path, Path, Path]:
-    """Return an exposure, one of another instrument, and one of another part of the sky."""
+def _originals(suffix: str) -> tuple[Path, ...]:
+    """Return an exposure, one of another instrument, and two of other parts of the sky."""
     field = field_of(*CAMERA)
     folder = field.rate.parent / "of associations"
     folder.mkdir(exist_ok=True)
-    far = write_rate(folder, field.settings, field.stars, Pointing(x=36000.0, y=36000.0, number=3))
-    rates = (field.rate, field_of("NIRISS", "NIS", "SUB128").rate, far)
+    far, near = (
+        write_rate(folder, field.settings, field.stars, Pointing(x=offset, y=offset, number=number))
+        for number, offset in ((3, 36000.0), (4, 8.0))
+    )
     if suffix == "rate":
-        return rates
+        return field.rate, field_of("NIRISS", "NIS", "SUB128").rate, far, near
     good, other = (folder / f"{name}_cal.fits" for name in ("good", "other"))
     calibrated(*CAMERA).save(str(good))
     calibrated("NIRISS", "NIS", "SUB128").save(str(other))
-    away = folder / "away_cal.fits"
-    AssignWcsStep(references=field.folder).run(str(far)).save(str(away))
-    return good, other, away
+    for rate, name in ((far, "far"), (near, "near")):
+        model = AssignWcsStep(references=field.folder).run(str(rate))
+        PhotomStep(references=field.folder).run(model).save(str(folder / f"{name}_cal.fits"))
+    return good, other, folder / "far_cal.fits", folder / "near_cal.fits"
 
 
 class Case(NamedTuple):
@@ -99,8 +104,9 @@ def case(
 ) -> Case:
     monkeypatch.setattr(messages, "debugging", False)
     found = Case(request.param, tmp_path, field_of(*CAMERA), capsys)
-    good, other, far = _originals(COMMANDS[found.command])
-    for original, member in ((good, "a"), (good, "b"), (other, "other"), (far, "far")):
+    good, *others = _originals(COMMANDS[found.command])
+    members = ("a", "b", "other", "far", "near")
+    for original, member in zip((good, good, *others), members, strict=True):
         (tmp_path / found.name(member)).symlink_to(original)
     return found
 
@@ -145,6 +151,29 @@ def test_images_that_do_not_overlap(case: Case) -> None:
     line = case.refuses(case.write(case.entry("a"), case.entry("far")))
     assert "do not overlap" in line
     assert "_cal.fits" in line
+
+
+def test_gap(case: Case) -> None:
+    """Officially a mosaic, and here: with a warning."""
+    if case.command not in ("resample", "image3"):
+        pytest.skip("it makes no mosaic")
+    path = case.write(case.entry("a"), case.entry("near"))
+    words = ["--references", case.field.folder, f"--output-dir={case.folder / 'products'}"]
+    assert main([case.command, str(path), *words]) == 0
+    assert "not all images overlap: there are 2 parts" in case.capsys.readouterr().err
+
+
+def test_series_of_images(case: Case) -> None:
+    if case.command not in COMBINING:
+        pytest.skip("it calibrates series too")
+    with datamodels.open(str(case.folder / case.name("a"))) as model:
+        series = datamodels.CubeModel(data=model.data[None], dq=model.dq[None], err=model.err[None])
+        series.update(model)
+        series.meta.wcs = model.meta.wcs
+        series.save(str(case.folder / case.name("series")))
+    line = case.refuses(case.write(case.entry("series"), case.entry("a")))
+    assert case.name("series") in line
+    assert "series" in line.replace(case.name("series"), "")
 
 
 def test_missing_member(case: Case) -> None:
