@@ -12,7 +12,7 @@ from jwgpu.kernels.emi import MIRI_CLOCKS, Clock, period_of
 from jwgpu.simulate.settings import Settings
 
 if TYPE_CHECKING:
-    from jwgpu.simulate.references import _Recipe
+    from jwgpu.simulate.recipes import Recipe
 
 #: The frequencies, in Hz, and which of them disturb a subarray.
 FREQUENCIES = {"Hz390": 390.625, "Hz218": 218.52055, "Hz10": 10.039216}
@@ -82,7 +82,7 @@ def interference(
     return (total * settings.interference).astype(np.float32)
 
 
-def emicorr_reference(recipe: _Recipe, models: Any) -> Any:
+def emicorr_reference(recipe: Recipe, models: Any) -> Any:
     """Make an EMICORR reference of all waves and subarrays."""
     turns = (np.arange(_BINS) + 0.5) / _BINS
     model = models.EmiModel()

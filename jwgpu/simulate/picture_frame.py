@@ -14,7 +14,7 @@ from jwgpu.simulate.geometry import Window
 from jwgpu.simulate.settings import Settings
 
 if TYPE_CHECKING:
-    from jwgpu.simulate.references import _Recipe
+    from jwgpu.simulate.recipes import Recipe
 
 #: Pixels from the edges in which the glow falls by e; its share at the center.
 _REACH = 40.0
@@ -52,7 +52,7 @@ def picture_frame(settings: Settings) -> NDArray[np.float32]:
     return pattern(settings.place) * np.float32(height / settings.integration_time)
 
 
-def picture_frame_reference(recipe: _Recipe, models: Any) -> Any:
+def picture_frame_reference(recipe: Recipe, models: Any) -> Any:
     """Make a PICTUREFRAME reference: the same pattern, at another temperature."""
     image = picture_frame(recipe.settings) * np.float32(_OTHER_HEIGHT)
     bad = recipe.maps.flags & np.uint32(dq.PIXEL["DEAD"] | dq.PIXEL["HOT"])
