@@ -109,7 +109,8 @@ class OutlierDetectionStep(LibraryStep):
         if len(exposure) < 2:
             raise FailStep("there is one image alone, which has none to be compared with")
         flag = flag_dithered if self.resample_data else flag_aligned
-        flag(exposure, self._settings(), self._save if self.save_intermediate_results else None)
+        save = self._save if self.save_intermediate_results else None
+        flag(exposure, self._settings(), save, self.session)
 
     def _mode_of(self, exposure: Library | Image) -> str:
         """Return how an exposure is looked at.

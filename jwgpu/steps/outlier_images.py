@@ -5,18 +5,20 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 
+from jwgpu.backends import namespace_of
 from jwgpu.errors import InputError
 from jwgpu.kernels.blot import blot
 from jwgpu.kernels.outliers import Limits, flag_blotted, flag_stacked
 from jwgpu.models.images import Image, mark_invalid
 from jwgpu.models.library import Library
 from jwgpu.models.mosaics import Mosaic, model_of_mosaic, new_model
-from jwgpu.steps.outlier_median import Stack, Window, weight_threshold
+from jwgpu.runner.session import Session
+from jwgpu.steps.outlier_median import Stack, Window, least_weight
 from jwgpu.steps.resample import name_exposure
 from jwgpu.steps.resampler import Options, Resampler, weight_of
 from jwgpu.wcs.cut_grid import part_of, reach_on
@@ -50,6 +52,11 @@ class Settings:
     resampling: Options
 
 
+#: Arrays of an image that need not travel: to be resampled, and to be compared.
+_NOT_COMPARED: dict[str, Any] = dict.fromkeys(("var_poisson", "var_rnoise", "var_flat", "area"))
+_NOT_RESAMPLED: dict[str, Any] = dict.fromkeys(("err", "var_poisson", "var_flat", "area"))
+
+
 class Saver(Protocol):
     """Saves an intermediate product."""
 
@@ -57,7 +64,9 @@ class Saver(Protocol):
         """Save a model under its name with another suffix, and the association's identifier."""
 
 
-def flag_dithered(images: Library, settings: Settings, save: Saver | None) -> None:
+def flag_dithered(
+    images: Library, settings: Settings, save: Saver | None, session: Session
+) -> None:
     """Flag the outliers of images of a field, each with a pointing of its own.
 
     Parameters
@@ -67,27 +76,31 @@ def flag_dithered(images: Library, settings: Settings, save: Saver | None) -> No
     settings : Settings
     save : Saver, optional
         Takes what is made on the way.
+    session : Session
+        Whose device computes.
     """
-    grid, medians = _median_on_grid(images, settings, save)
+    grid, medians = _median_on_grid(images, settings, save, session)
     options = settings.resampling
 
     def flag(image: Image, _: int) -> None:
         shape = image.data.shape
-        blotted = np.empty(shape, np.float32)
-        places = pixel_map(image.wcs, grid.wcs, shape, options.step, options.order)
+        sent = session.send(replace(image, **_NOT_COMPARED))
+        xp = namespace_of(sent.data)
+        blotted = xp.empty(shape, xp.float32)
+        places = pixel_map(image.wcs, grid.wcs, shape, options.step, options.order, xp)
         blot(medians, places, blotted)
         if save is not None:
-            _save_blotted(image, blotted, save)
-        n_outliers = np.zeros(shape[0], np.int32)
+            _save_blotted(image, session.fetch(blotted), save)
+        counts = xp.zeros(shape[0], xp.int32)
         sky = _sky_of(image, settings.sky)
-        flag_blotted(image.data, image.err, blotted, sky, settings.limits, image.dq, n_outliers)
-        finish(image, n_outliers)
+        flag_blotted(sent.data, sent.err, blotted, sky, settings.limits, sent.dq, counts)
+        _take_flags(image, sent.dq, counts, session)
 
     exhaust(images.map(flag))
 
 
 def _median_on_grid(
-    images: Library, settings: Settings, save: Saver | None
+    images: Library, settings: Settings, save: Saver | None, session: Session
 ) -> tuple[OutputGrid, Any]:
     """Resample each exposure, one after the other; return their grid and their median."""
     models: list[Any] = []
@@ -102,29 +115,34 @@ def _median_on_grid(
     for number, (group, indices) in enumerate(images.groups.items(), start=1):
         window = whole if is_whole else _window_of(grid, [metas[index].wcs for index in indices])
         part = grid if window == whole else part_of(grid, *window)
-        mosaic = _resampled(images, indices, Resampler(part, settings.resampling, s_regions))
+        resampler = Resampler(part, settings.resampling, s_regions)
+        mosaic = _resampled(images, indices, resampler, session)
+        del resampler
         if save is not None:
-            name_exposure(mosaic, str(metas[indices[0]].filename), group, number)
-            model = model_of_mosaic(mosaic)
+            fetched = session.fetch(mosaic)
+            name_exposure(fetched, str(metas[indices[0]].filename), group, number)
+            model = model_of_mosaic(fetched)
             save(model, "outlier_i2d")
             median_model = median_model or new_model(model)
-        # Weights and the limit are compared in double precision, as officially.
-        limit = np.float64(weight_threshold(mosaic.wht, settings.fraction))
+        limit = least_weight(mosaic.wht, settings.fraction)
         mosaic.data[mosaic.wht < limit] = np.nan
-        stack.add(mosaic.data, window)
+        stack.add(session.fetch(mosaic.data), window)
         del mosaic
-    medians = stack.median()
+    medians = stack.median(session.device)
     if save is not None:
-        _save_median(median_model, medians, grid.wcs, save, has_identifier=True)
+        fetched = session.fetch(medians)
+        _save_median(median_model, fetched, grid.wcs, save, has_identifier=True)
     return grid, medians
 
 
-def _resampled(images: Library, indices: list[int], resampler: Resampler) -> Mosaic:
+def _resampled(
+    images: Library, indices: list[int], resampler: Resampler, session: Session
+) -> Mosaic:
     """Put the images of an exposure on a grid."""
     with images:
         for index in indices:
             image = images.borrow(index)
-            resampler.add(image)
+            resampler.add(session.send(replace(image, **_NOT_RESAMPLED)))
             images.shelve(image, index, modify=False)
             del image
     return resampler.finish()
@@ -143,7 +161,7 @@ def _window_of(grid: OutputGrid, geometries: list[Any]) -> Window:
     return Window(int(bottom), int(top), int(left), int(right))
 
 
-def flag_aligned(images: Library, settings: Settings, save: Saver | None) -> None:
+def flag_aligned(images: Library, settings: Settings, save: Saver | None, session: Session) -> None:
     """Flag the outliers of images that see the same with the same pixels.
 
     Parameters
@@ -153,6 +171,8 @@ def flag_aligned(images: Library, settings: Settings, save: Saver | None) -> Non
     settings : Settings
     save : Saver, optional
         Takes what is made on the way.
+    session : Session
+        Whose device computes.
     """
     shape = _shape_of(images)
     stack = Stack(shape, images.in_memory)
@@ -167,22 +187,34 @@ def flag_aligned(images: Library, settings: Settings, save: Saver | None) -> Non
             )
         if save is not None and not first:
             first.append(new_model(image.model))
-        weight = weight_of(image, resampling.weight_type, resampling.bad_flags)
-        limit = np.float64(weight_threshold(weight, settings.fraction))
-        stack.add(np.where(weight < limit, np.float32(np.nan), image.data))
+        sent = session.send(replace(image, **_NOT_RESAMPLED))
+        weight = weight_of(sent, resampling.weight_type, resampling.bad_flags)
+        xp = namespace_of(weight)
+        nothing = xp.asarray(np.float32(np.nan))
+        is_light = weight < least_weight(weight, settings.fraction)
+        stack.add(session.fetch(xp.where(is_light, nothing, sent.data)))
 
     exhaust(images.map(add, modify=False))
-    medians = stack.median()
+    medians = stack.median(session.device)
     if save is not None:
-        _save_median(first[0], medians, first[0].meta.wcs, save)
+        _save_median(first[0], session.fetch(medians), first[0].meta.wcs, save)
 
     def flag(image: Image, _: int) -> None:
-        n_outliers = np.zeros(shape[0], np.int32)
-        planes = (image.data[None], image.err[None], medians)
-        flag_stacked(*planes, settings.limits.snr[0], image.dq[None], n_outliers)
-        finish(image, n_outliers)
+        sent = session.send(replace(image, **_NOT_COMPARED))
+        xp = namespace_of(sent.data)
+        counts = xp.zeros(shape[0], xp.int32)
+        planes = (sent.data[None], sent.err[None], medians)
+        flag_stacked(*planes, settings.limits.snr[0], sent.dq[None], counts)
+        _take_flags(image, sent.dq, counts, session)
 
     exhaust(images.map(flag))
+
+
+def _take_flags(image: Image, dq: Any, counts: Any, session: Session) -> None:
+    """Put the flags that a device found into an image."""
+    if dq is not image.dq:
+        image.dq[...] = session.fetch(dq)
+    finish(image, session.fetch(counts))
 
 
 def finish(image: Image, n_outliers: Any) -> None:

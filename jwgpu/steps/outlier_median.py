@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jwgpu.backends import namespace_of
+from jwgpu.backends import Device, namespace_of
 from jwgpu.errors import ParameterError, ProductError
 from jwgpu.kernels.median_stack import median_stack
 from jwgpu.models.flags import PIXEL
@@ -76,10 +76,10 @@ class Stack:
             image = stored
         self._images.append((window, image))
 
-    def median(self) -> Any:
-        """Return the median of the images, (y, x) float32; NaN where none counts."""
+    def median(self, device: Device) -> Any:
+        """Return the median of the images, (y, x) float32, on a device; NaN where none counts."""
         n_rows, n_columns = self.shape
-        medians = np.full(self.shape, np.nan, np.float32)
+        medians = device.xp.empty(self.shape, dtype=device.xp.float32)
         step = max(1, _TOGETHER // (max(len(self._images), 1) * n_columns))
         for first in range(0, n_rows, step):
             stop = min(first + step, n_rows)
@@ -91,7 +91,7 @@ class Stack:
             rows = np.empty((len(here), stop - first, n_columns), np.float32)
             for plane, (window, image) in zip(rows, here, strict=True):
                 _fill(plane, window, image, first)
-            median_stack(rows, medians[first:stop])
+            median_stack(device.send(rows), medians[first:stop])
         return medians
 
 
@@ -117,8 +117,8 @@ class _ScratchImage(ScratchPlanes):
         )
 
 
-def weight_threshold(weight: Any, fraction: float) -> float:
-    """Return the weight that a pixel needs: a fraction of the mean, without outliers.
+def least_weight(weight: Any, fraction: float) -> Any:
+    """Return the least weight that counts: from a fraction of the mean, without outliers.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def weight_threshold(weight: Any, fraction: float) -> float:
 
     Returns
     -------
-    float
+    float32
         NaN where there is no weight.
 
     Notes
@@ -145,7 +145,7 @@ def weight_threshold(weight: Any, fraction: float) -> float:
     else:
         first, stop = _places(ordered, np.float32(0), most, side="right")
     if first == stop:
-        return float("nan")
+        return np.float32(np.nan)
     pivot = _middle(ordered[first:stop])
     total, square = _moments(ordered[first:stop], pivot)
     for _ in range(_ROUNDS):
@@ -164,7 +164,9 @@ def weight_threshold(weight: Any, fraction: float) -> float:
         else:  # a difference of large numbers
             pivot = center
             total, square = _moments(ordered[first:stop], pivot)
-    return float(xp.sum(ordered[first:stop], dtype=xp.float64)) / (stop - first) * fraction
+    mean = float(xp.sum(ordered[first:stop], dtype=xp.float64)) / (stop - first)
+    limit = mean * fraction
+    return _within(limit, limit)[0]
 
 
 def _places(ordered: Any, low: Any, high: Any, side: str = "left") -> tuple[int, int]:

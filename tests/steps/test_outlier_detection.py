@@ -265,3 +265,16 @@ def test_a_missing_member(tmp_path):
     files = [Path("jw_not_there_cal.fits")]
     with pytest.raises(InputError, match="jw_not_there_cal"):
         ours(str(write_association(tmp_path / "a_asn.json", files)))
+
+
+@pytest.mark.parametrize("resample_data", [True, False])
+def test_same_on_a_gpu(cuda, tmp_path, monkeypatch, resample_data):
+    monkeypatch.chdir(tmp_path)
+    models = dithered(*MIRI).models()
+    parameters = {"resample_data": resample_data, "save_intermediate_results": True}
+    found = ours(models, device="cuda", **parameters)
+    if hasattr(cuda.xp, "counts"):
+        assert cuda.xp.counts.launches > 0
+    assert len(list(tmp_path.iterdir())) == (3 + 1 + 3 if resample_data else 1)
+    assert_same(found, ours(models, **parameters))
+    assert any(is_outlier(model).any() for model in found)

@@ -13,9 +13,12 @@ from stcal.outlier_detection.utils import compute_weight_threshold
 from stcal.resample.utils import build_mask
 from stdatamodels.jwst.datamodels import dqflags
 
+from jwgpu.backends import get_device
 from jwgpu.errors import ParameterError, ProductError
 from jwgpu.steps import outlier_median
-from jwgpu.steps.outlier_median import Stack, Window, bad_flags, weight_threshold
+from jwgpu.steps.outlier_median import Stack, Window, bad_flags, least_weight
+
+CPU = get_device("cpu")
 
 
 def filled_stack(rng, shape, number, in_memory):
@@ -49,7 +52,7 @@ def test_median_of_parts(seed, shape, number, in_memory, together):
     stack, whole = filled_stack(np.random.default_rng(seed), shape, number, in_memory)
     before, outlier_median._TOGETHER = outlier_median._TOGETHER, together
     try:
-        found = stack.median()
+        found = stack.median(CPU)
     finally:
         outlier_median._TOGETHER = before
     with warnings.catch_warnings():
@@ -58,7 +61,7 @@ def test_median_of_parts(seed, shape, number, in_memory, together):
 
 
 def test_nothing_was_added():
-    assert np.isnan(Stack((3, 4), True).median()).all()
+    assert np.isnan(Stack((3, 4), True).median(CPU)).all()
 
 
 def test_a_full_disk(monkeypatch, tmp_path):
@@ -83,7 +86,18 @@ def test_weights(device, weight):
     weight = np.array(weight, np.float32)
     with np.errstate(invalid="ignore"):
         expected = compute_weight_threshold(weight, 0.7)
-    assert weight_threshold(device.send(weight), 0.7) == pytest.approx(expected, nan_ok=True)
+    assert least_weight(device.send(weight), 0.7) == pytest.approx(expected, nan_ok=True)
+
+
+def test_limits_are_compared_as_officially():
+    rng = np.random.default_rng(4)
+    for number in range(50):
+        weight = rng.uniform(0.5, 1.5, 20).astype(np.float32)
+        limit = compute_weight_threshold(weight.copy(), 0.7)
+        # The numbers of single precision around it.
+        near = np.float32(limit) + np.arange(-3, 4) * np.spacing(np.float32(limit))
+        near = near.astype(np.float32)
+        np.testing.assert_array_equal(near < least_weight(weight, 0.7), near < limit, str(number))
 
 
 @settings(max_examples=50)
@@ -94,13 +108,13 @@ def test_any_weights(seed, n, spread):
     weight[rng.random(n) < 0.1] = 0
     expected = compute_weight_threshold(weight, 0.7)
     # Officially deviations are computed in single precision.
-    assert weight_threshold(weight, 0.7) == pytest.approx(expected, rel=1e-6, nan_ok=True)
+    assert least_weight(weight, 0.7) == pytest.approx(expected, rel=1e-6, nan_ok=True)
 
 
 def test_weights_of_many_pixels(monkeypatch):
     monkeypatch.setattr(outlier_median, "_CHUNK", 100)
     weight = np.random.default_rng(1).standard_cauchy(5000).astype(np.float32)
-    assert weight_threshold(weight, 0.7) == pytest.approx(compute_weight_threshold(weight, 0.7))
+    assert least_weight(weight, 0.7) == pytest.approx(compute_weight_threshold(weight, 0.7))
 
 
 GOOD_BITS = ["~DO_NOT_USE", "DO_NOT_USE", "~DO_NOT_USE+NON_SCIENCE", "4,8", "0", "None", "~0", "3"]
