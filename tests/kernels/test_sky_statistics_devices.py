@@ -15,6 +15,7 @@ from jwgpu.kernels.sky_statistics import (
     HIGHEST,
     LOW,
     LOWEST,
+    MEAN,
     Limits,
     clipped_moments,
     cuda,
@@ -65,6 +66,27 @@ def test_regions_without_a_result(gpu: Any) -> None:
     compare(gpu, values, masks, Limits())
     compare(gpu, *field(2), Limits(lower=9e9))
     compare(gpu, *field(2), Limits(0.5, 0.4))
+
+
+def test_sums_run_in_the_same_order(gpu: Any) -> None:
+    """Values that cancel: what is left of them is the rounding of their sum."""
+    random = np.random.default_rng(3)
+    values = random.lognormal(0, 9, (70, 45)).astype(np.float32)
+    both = random.permuted(np.concatenate([values, -values])).reshape(140, 45)
+    both[0, 0] = 0
+    spans = spans_of(np.ones((1, *both.shape), bool))
+    limits = Limits(nclip=0)
+    want = clipped_moments(both, spans, limits)
+    assert want[0, MEAN] != np.float32(both.mean(dtype=np.float64))
+    sent = gpu.send(both), gpu.send(spans)
+    np.testing.assert_array_equal(gpu.fetch(clipped_moments(*sent, limits)), want)
+
+
+def test_a_first_pixel_that_is_clipped(gpu: Any) -> None:
+    values, masks = field(5, stars=0.0)
+    for first in (-9.0, 9.0):
+        values[0, 0] = first
+        compare(gpu, values, masks[:1], Limits())
 
 
 def test_more_bins_than_a_block_has_room_for(gpu: Any, monkeypatch: Any) -> None:
