@@ -227,9 +227,11 @@ def read_metadata(path: str | Path, model_class: Any = None) -> Any:
 
 def forget_arrays(model: Any) -> None:
     """Drop the image arrays of `model`, in place: they live elsewhere, or nowhere."""
-    for name, value in list(model.instance.items()):
-        if isinstance(value, np.ndarray) and value.dtype.names is None:
-            del model.instance[name]
+    # A model that was saved has a new tree; its file object keeps the old one, with the arrays.
+    for tree in (model.instance, model._asdf._tree):
+        for name, value in list(tree.items()):
+            if isinstance(value, np.ndarray) and value.dtype.names is None:
+                del tree[name]
 
 
 def ramp_of(model: Any, name: str = "") -> Ramp:
