@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from astropy.table import Table
 from offline import official_step
-from star_fields import POINTINGS, dithers
+from star_fields import POINTINGS, dithers, write_association
 
 from jwgpu.simulate.images import geometry, pixels_of
 from jwgpu.steps.tweakreg import TweakRegStep
@@ -117,3 +117,21 @@ def test_stars_end_up_where_they_are():
         )
         # The median, in pixels; the errors of the pointings are one or two.
         assert np.median(off) * 3600 / field.settings.camera.pixel_scale < 0.05
+
+
+def test_images_of_a_group_move_together_as_officially(tmp_path):
+    groups = ["one", "one", "two"]
+    association = write_association(tmp_path, dithers().paths, group_id=groups)
+    ours, theirs = both(str(association))
+    assert_same(ours, theirs)
+    assert [model.meta.group_id for model in ours] == groups
+
+
+def test_images_that_were_aligned_before_are_aligned_again_as_officially(tmp_path):
+    TweakRegStep.call(exposures(3), save_results=True, output_dir=str(tmp_path))
+    again = [str(tmp_path / f"dither{number}_tweakregstep.fits") for number in (1, 2, 3)]
+    parameters = {"fitgeometry": "rscale", "brightest": 50}
+    for paths in (again, [exposures(1)[0], again[1]]):
+        ours, theirs = both(paths, **parameters)
+        assert_same(ours, theirs)
+        assert ours[1].meta.wcs.available_frames.count("v2v3corr") == 1
