@@ -207,7 +207,7 @@ def test_variances_of_several_images(time):
             factor = pixels.time or 1.0 / squares[0]
         for part, square in enumerate(squares):
             counts = np.isfinite(square) & np.isfinite(factor)
-            wanted[part] += np.where(counts, square * factor**2, 0)
+            wanted[part] += np.where(counts, square, 0) * np.where(counts, factor, 0) ** 2
             weights[part] += np.where(counts, factor, 0)
     errors = finish(sums, np.nan, 0.5)
     with np.errstate(invalid="ignore"):

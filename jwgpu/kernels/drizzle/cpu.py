@@ -80,17 +80,13 @@ def add_boxes(
     y, x, begin, end = strip
     for i in range(begin, end):
         left, bottom = int(lefts[i]) - start, int(bottoms[i])
-        if (
-            n_rows == n_columns == SMALL
-            and 0 <= left <= width - SMALL
-            and first <= bottom <= stop - SMALL
-            and not collected.size
-        ):
-            # The usual case, of which the compiler writes out the loops.
+        is_inside = 0 <= left <= width - SMALL and first <= bottom <= stop - SMALL
+        if is_inside and n_rows <= SMALL and n_columns <= SMALL and not collected.size:
+            # The usual case, as loops without limits that have to be computed.
             base = (bottom - first) * width + left
-            for row in range(SMALL):
-                for column in range(SMALL):
-                    share = shares[SMALL * row + column, i]
+            for row in range(n_rows):
+                for column in range(n_columns):
+                    share = shares[n_columns * row + column, i]
                     if share != 0:
                         add_lanes(totals, base + row * width + column, values, i, share)
             continue
@@ -156,17 +152,17 @@ def spread_quadrangles(
                 find_corners(pixel_map, y, half, x, -half, number, high_left)
                 find_corners(pixel_map, y, half, x, half, number, high_right)
             load_values(image[0], image[1], y, x, number, values)
-            is_large = place_boxes(corners, weight[y, x:], number, xs, ys, left, bottom, scale)
-            if not is_large:
-                small_shares(xs, ys, scale, number, shares)
-                boxes = (left, bottom, SMALL, SMALL)
+            n_rows, n_columns = place_boxes(
+                corners, weight[y, x:], number, xs, ys, left, bottom, scale
+            )
+            boxes = (left, bottom, n_rows, n_columns)
+            if n_rows <= SMALL and n_columns <= SMALL:
+                small_shares(xs, ys, scale, number, n_rows, n_columns, shares)
                 add_boxes(band, boxes, shares, flags, (y, x, 0, number), values, totals)
                 continue
-            n_rows, n_columns = int(ys[:, :number].max()) + 1, int(xs[:, :number].max()) + 1
             if n_rows * n_columns > len(shares):
                 shares = np.empty((n_rows * n_columns, STRIP), np.float32)
             at_a_time = max(AREAS // (n_rows * n_columns), 1)
-            boxes = (left, bottom, n_rows, n_columns)
             for begin in range(0, number, at_a_time):
                 end = min(begin + at_a_time, number)
                 large_shares(xs, ys, scale, begin, end, n_rows, n_columns, shares)

@@ -22,7 +22,7 @@ STRIP = 64
 """Quadrangles that are taken together."""
 
 SMALL = 3
-"""Rows and columns of a box for which the loop is written out."""
+"""Most rows and columns of a box for which the loop is written out."""
 
 NOISE = 1e-13
 """Area, in pixels, below which what is left of a sum is rounding."""
@@ -99,11 +99,10 @@ def place_boxes(
 
     Returns
     -------
-    bool
-        Whether any box is larger than `SMALL`.
+    (int, int)
+        Rows and columns that are enough for all boxes, at least 2.
     """
     first, second, third, fourth = corners
-    large = 0
     for i in range(number):
         x0, x1, x2, x3 = first[2 * i], second[2 * i], third[2 * i], fourth[2 * i]
         y0, y1, y2, y3 = first[2 * i + 1], second[2 * i + 1], third[2 * i + 1], fourth[2 * i + 1]
@@ -126,8 +125,11 @@ def place_boxes(
         ys[1, i] = y1 + dy if exists else 0.0
         ys[2, i] = y2 + dy if exists else 0.0
         ys[3, i] = y3 + dy if exists else 0.0
-        large |= exists & ((x_high + dx >= SMALL) | (y_high + dy >= SMALL))
-    return large
+    n_rows, n_columns = 2, 2
+    for i in range(number):
+        n_columns = max(n_columns, int(max(max(xs[0, i], xs[1, i]), max(xs[2, i], xs[3, i]))) + 1)
+        n_rows = max(n_rows, int(max(max(ys[0, i], ys[1, i]), max(ys[2, i], ys[3, i]))) + 1)
+    return n_rows, n_columns
 
 
 @inlined
@@ -184,9 +186,11 @@ def share_of(area: Any, scale: Any) -> Any:
     return np.float32(area * scale if area > NOISE else 0.0)
 
 
-@compiled
-def small_shares(xs: Any, ys: Any, scale: Any, number: Any, shares: Any) -> None:
-    """Leave in ``shares[3 * row + column, i]`` the share of quadrangle i, in boxes of `SMALL`."""
+@inlined
+def shares_in(
+    n_rows: Any, n_columns: Any, xs: Any, ys: Any, scale: Any, number: Any, shares: Any
+) -> None:
+    """Do what `small_shares` does, for constant sizes: what they do not need is not computed."""
     for i in range(number):
         x0, x1, x2, x3 = xs[0, i], xs[1, i], xs[2, i], xs[3, i]
         y0, y1, y2, y3 = ys[0, i], ys[1, i], ys[2, i], ys[3, i]
@@ -199,17 +203,44 @@ def small_shares(xs: Any, ys: Any, scale: Any, number: Any, shares: Any) -> None
         c0, c1, c2 = c0 + f0, c1 + f1, c2 + f2
         d0, d1, d2, e0, e1, e2, f0, f1, f2 = integrals(x3, y3, x0, y0)
         a0, a1, a2, b0, b1, b2 = a0 + d0, a1 + d1, a2 + d2, b0 + e0, b1 + e1, b2 + e2
-        c0, c1, c2 = c0 + f0 - b0, c1 + f1 - b1, c2 + f2 - b2
+        c0, c1, c2 = c0 + f0, c1 + f1, c2 + f2
+        if n_columns == 2:
+            # All is left of column 2.
+            b0, b1, b2 = c0, c1, c2
+        if n_rows == 2:
+            a2, b2, c2 = 0.0, 0.0, 0.0
+        c0, c1, c2 = c0 - b0, c1 - b1, c2 - b2
         b0, b1, b2 = b0 - a0, b1 - a1, b2 - a2
         shares[0, i] = share_of(a0 - a1, scale[i])
         shares[1, i] = share_of(b0 - b1, scale[i])
-        shares[2, i] = share_of(c0 - c1, scale[i])
-        shares[3, i] = share_of(a1 - a2, scale[i])
-        shares[4, i] = share_of(b1 - b2, scale[i])
-        shares[5, i] = share_of(c1 - c2, scale[i])
-        shares[6, i] = share_of(a2, scale[i])
-        shares[7, i] = share_of(b2, scale[i])
-        shares[8, i] = share_of(c2, scale[i])
+        shares[n_columns, i] = share_of(a1 - a2, scale[i])
+        shares[n_columns + 1, i] = share_of(b1 - b2, scale[i])
+        if n_columns == 3:
+            shares[2, i] = share_of(c0 - c1, scale[i])
+            shares[5, i] = share_of(c1 - c2, scale[i])
+        if n_rows == 3:
+            shares[2 * n_columns, i] = share_of(a2, scale[i])
+            shares[2 * n_columns + 1, i] = share_of(b2, scale[i])
+        if n_rows == 3 and n_columns == 3:
+            shares[8, i] = share_of(c2, scale[i])
+
+
+@compiled
+def small_shares(
+    xs: Any, ys: Any, scale: Any, number: Any, n_rows: Any, n_columns: Any, shares: Any
+) -> None:
+    """Leave in ``shares[n_columns * row + column, i]`` the share of quadrangle i.
+
+    Boxes have 2 or 3 rows and columns.
+    """
+    if n_rows == 2 and n_columns == 2:
+        shares_in(2, 2, xs, ys, scale, number, shares)
+    elif n_rows == 2:
+        shares_in(2, 3, xs, ys, scale, number, shares)
+    elif n_columns == 2:
+        shares_in(3, 2, xs, ys, scale, number, shares)
+    else:
+        shares_in(3, 3, xs, ys, scale, number, shares)
 
 
 @compiled
