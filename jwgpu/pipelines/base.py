@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import stpipe
 
-from jwgpu.associations import is_association, read_association
 from jwgpu.steps.base import CalibrationStep
 
 
@@ -47,13 +45,3 @@ class CalibrationPipeline(stpipe.Pipeline, CalibrationStep):
             step.set_status(exposure, "SKIPPED")
             return exposure
         return step.apply(exposure)
-
-    @classmethod
-    def _get_crds_parameters(cls, dataset: Any) -> tuple[dict[str, Any], str]:
-        """Return what CRDS chooses by: of an association, the metadata of its first exposure."""
-        if isinstance(dataset, (str, Path)) and is_association(dataset):
-            association = read_association(dataset)
-            dataset = (association.of("science") or [association.members[0].path])[0]
-        elif isinstance(dataset, (list, tuple)) and dataset:
-            dataset = dataset[0]
-        return super()._get_crds_parameters(dataset)

@@ -218,12 +218,6 @@ class BackgroundStep(ImageStep):
         path = self.save_model(model, suffix="combinedbackground", force=True)
         log.info("The combined background is in %s", path)
 
-    @classmethod
-    def _get_crds_parameters(cls, dataset: Any) -> tuple[dict[str, Any], str]:
-        if isinstance(dataset, (str, Path)) and is_association(dataset):
-            dataset = next(iter(read_association(dataset).of("science")), dataset)
-        return super()._get_crds_parameters(dataset)
-
 
 class _Place(NamedTuple):
     """Where on the detector an image is: half-open ranges of rows and columns, from 0."""

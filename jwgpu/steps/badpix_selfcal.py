@@ -235,12 +235,6 @@ class BadpixSelfcalStep(CalibrationStep):
             raise InputError(f"{name}: is a {kind}; badpix_selfcal takes count rates (_rate files)")
         return item
 
-    @classmethod
-    def _get_crds_parameters(cls, dataset: Any) -> tuple[dict[str, Any], str]:
-        if isinstance(dataset, (str, Path)) and is_association(dataset):
-            dataset = next(iter(read_association(dataset).of("science")), dataset)
-        return super()._get_crds_parameters(dataset)
-
 
 def least_of(images: Iterable[Any], dark: tuple[slice, slice] | None) -> Any:
     """Return the least of some images, pixel by pixel.

@@ -137,12 +137,3 @@ class LibraryStep(CalibrationStep):
         if isinstance(model, AbstractModelLibrary):  # which calls this for each model
             return super(StpipeStep, self).save_model(model, *arguments, **keywords)
         return super().save_model(model, *arguments, **keywords)
-
-    @classmethod
-    def _get_crds_parameters(cls, dataset: Any) -> tuple[dict[str, Any], str]:
-        if isinstance(dataset, (str, Path)) and is_association(dataset):
-            association = read_association(dataset)
-            dataset = (association.of("science") or [association.members[0].path])[0]
-        elif isinstance(dataset, (list, tuple)):
-            dataset = dataset[0]
-        return super()._get_crds_parameters(dataset)

@@ -8,6 +8,7 @@ from typing import Any
 
 import stpipe
 
+from jwgpu.associations import is_association, read_association
 from jwgpu.errors import ReferenceFileError
 from jwgpu.models import writing
 from jwgpu.steps import provenance
@@ -56,8 +57,14 @@ class StpipeStep(stpipe.Step):
 
     @classmethod
     def _get_crds_parameters(cls, dataset: Any) -> tuple[dict[str, Any], str]:
+        """Return what CRDS chooses by: of an association or a list, of its first exposure."""
         from stdatamodels.jwst.datamodels import read_metadata
 
+        if isinstance(dataset, (str, Path)) and is_association(dataset):
+            association = read_association(dataset)
+            dataset = (association.of("science") or [association.members[0].path])[0]
+        elif isinstance(dataset, (list, tuple)) and dataset:
+            dataset = dataset[0]
         if hasattr(dataset, "get_crds_parameters"):
             return dataset.get_crds_parameters(), "jwst"
         return read_metadata(Path(dataset), flatten=True), "jwst"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import json
 import logging
 import os
 import subprocess
@@ -209,3 +210,20 @@ def test_no_search_for_garbage_within_a_pipeline(model, monkeypatch, fails):
             step.run(model)
     assert found == [False, False, True, False]
     assert gc.get_freeze_count() == 0
+
+
+@pytest.mark.parametrize("kind", ["science", "psf"])
+def test_crds_is_asked_about_the_first_exposure_of_an_association(tmp_path, kind):
+    """Parameter references are chosen by its keywords, whichever step reads the association."""
+    from jwgpu.steps.wfs_combine import WfsCombineStep
+
+    model = datamodels.ImageModel((2, 2))
+    model.meta.instrument.name = "NIRCAM"
+    model.save(str(tmp_path / "a_cal.fits"))
+    members = [{"expname": "a_cal.fits", "exptype": kind}]
+    content = {"asn_type": "image3", "products": [{"name": "a", "members": members}]}
+    path = tmp_path / "a_asn.json"
+    path.write_text(json.dumps(content))
+    for given in (path, str(path), [tmp_path / "a_cal.fits"], [model]):
+        found, observatory = WfsCombineStep._get_crds_parameters(given)
+        assert (found["meta.instrument.name"], observatory) == ("NIRCAM", "jwst")
