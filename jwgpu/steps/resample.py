@@ -200,7 +200,7 @@ class ResampleStep(ImageStep):
         with images:
             for index in indices:
                 image = images.borrow(index)
-                resampler.add(self.session.send(image))
+                resampler.add(self.session.send(replace(image, area=None)))
                 names.append(str(image.meta.filename))
                 images.shelve(image, index, modify=False)
         return names

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from astropy.table import Table
 from dithered_fields import FIELDS, dithered
 from image_exposures import CAMERAS, field_of
 from test_cuda import assert_same_folders
@@ -123,6 +124,16 @@ def test_several_images(
     run("resample", field.association, field.folder, tmp_path, *options)
     assert_same_folders(tmp_path / "cuda", tmp_path / "cpu")
     assert counts.of("launches")["add_pixels"] == len(field.images)
+
+
+def test_image3(cuda: Any, tmp_path: Path) -> None:
+    field = dithered(*FIELDS[0])
+    run("image3", field.association, field.folder, tmp_path)
+    assert_same_folders(tmp_path / "cuda", tmp_path / "cpu")
+    ours, theirs = (Table.read(tmp_path / device / "mosaic_cat.ecsv") for device in ("cuda", "cpu"))
+    assert len(ours) > 10
+    for name in set(theirs.colnames) - {"sky_centroid", "sky_bbox_ll", "sky_bbox_ul"}:
+        np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
 
 
 def test_too_little_memory_is_the_cpu_s_part(cuda: Any, caplog: Any, monkeypatch: Any) -> None:
