@@ -15,6 +15,8 @@ from products import assert_same_product
 
 from jwgpu.cli import main
 from jwgpu.errors import InputError, ParameterError, ReferenceFileError
+from jwgpu.references import collection
+from jwgpu.references.crds_source import NoMatchError
 from jwgpu.steps.source_catalog import SourceCatalogStep
 
 pytest_plugins = ("official",)
@@ -257,6 +259,16 @@ def test_without_references(caplog):
     missing = {"override_apcorr": None, "override_abvegaoffset": None}
     with pytest.raises(ReferenceFileError, match="no APCORR reference"):
         run(field, references=str(Path(field.folder).parent / "rates"), **missing)
+
+
+def test_crds_without_a_match(monkeypatch, caplog):
+    def none(*_):
+        raise NoMatchError("CRDS has no apcorr")
+
+    monkeypatch.setattr(collection, "references_from_crds", none)
+    with caplog.at_level(logging.WARNING, "jwgpu"):
+        assert SourceCatalogStep().run(mosaic_of("NRCA1").mosaic) is None
+    assert "CRDS has no apcorr" in caplog.text
 
 
 @pytest.mark.parametrize(
