@@ -178,6 +178,8 @@ class Resampler:
                 f"{meta.filename}: EFFEXPTM is {meta.exposure.exposure_time}; resample needs a "
                 "positive exposure time"
             )
+        if self._n_images and self._n_images == len(self._s_regions):
+            raise ValueError("there are more images than outlines")
         if self._model is None:
             self._model = new_model(image.model)
             self._sums = self._empty_sums(namespace_of(image.data))
@@ -217,12 +219,13 @@ class Resampler:
         shape, options = self.grid.shape, self.options
         several = (len(_VARIANCES), *shape)
         has_variances = options.errors == "variances"
+        has_weights = has_variances and len(self._s_regions) > 1
         return Sums(
             xp.zeros((2 if options.errors == "drizzled" else 1, *shape), xp.float32),
             xp.zeros(shape, xp.float32),
             flags=xp.zeros(shape, xp.uint32) if options.with_flags else None,
             variances=xp.zeros(several, xp.float32) if has_variances else None,
-            variance_weights=xp.zeros(several, xp.float32) if has_variances else None,
+            variance_weights=xp.zeros(several, xp.float32) if has_weights else None,
         )
 
     def _drizzle(self, image: Image, weight: Any, places: Any, drop: Drop) -> None:

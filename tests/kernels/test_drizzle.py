@@ -151,7 +151,8 @@ def bare(sums):
     return sums._replace(flags=None, variances=None, variance_weights=None)
 
 
-def test_all_is_averaged_alike():
+@pytest.mark.parametrize("alone", [True, False])
+def test_all_is_averaged_alike(alone):
     """The other image and the roots of variances get the mean that the data get."""
     rng = np.random.default_rng(3)
     image, weight = exposure(rng, 30, 40)
@@ -160,6 +161,8 @@ def test_all_is_averaged_alike():
     pixels = everything(rng, image, weight, grid, time=1.0)
     pixels = pixels._replace(level=2.5)
     sums = output((50, 60), values=2)
+    if alone:
+        sums = sums._replace(variance_weights=None)
     drizzle(pixels, drop, sums, 3)
     errors = finish(sums, -7.0, 4.0)
     planes = [

@@ -81,7 +81,7 @@ class Sums(NamedTuple):
         Gets all flags of the pixels that add to a pixel.
     variances, variance_weights : arrays, (3, Y, X) float32, or None
         Sums of the square of the weight of an image times the variance of its mean, and of
-        these weights.
+        these weights. Without the weights, `variances` are those of one image alone.
     """
 
     values: Any

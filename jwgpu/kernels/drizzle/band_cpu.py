@@ -125,10 +125,16 @@ def close_band(
         for k in range(width):
             image_weight[k] = weight_of_image(lanes[k, VARIANCES], lanes[k, HIT], time)
         for part in range(3):
-            variance, variance_weight = (
-                variances[part, y, start:],
-                variance_weights[part, y, start:],
-            )
+            variance = variances[part, y, start:]
+            if not variance_weights.size:  # of one image alone
+                for k in range(width):
+                    error, hit = lanes[k, VARIANCES + part] / lanes[k, HIT], lanes[k, HIT]
+                    square = error * error
+                    counts = (image_weight[k] > 0) & (square >= 0) & (square < np.inf)
+                    square = square if counts else np.float32(np.nan)
+                    variance[k] = square if hit != 0 else variance[k]
+                continue
+            variance_weight = variance_weights[part, y, start:]
             for k in range(width):
                 error = lanes[k, VARIANCES + part] / lanes[k, HIT]
                 square, factor = error * error, image_weight[k]
@@ -163,8 +169,12 @@ def finish_rows(
         for x in range(n_x):
             total, known = np.float32(0), False
             for part in range(3):
-                weight = np.float64(variance_weights[part, y, x])
-                exact = np.float64(variances[part, y, x]) * scaling / (weight * weight)
+                exact = np.float64(variances[part, y, x]) * scaling
+                if variance_weights.size:
+                    weight = np.float64(variance_weights[part, y, x])
+                    exact = exact / (weight * weight)
+                elif weights[y, x] == 0:
+                    exact = np.nan
                 variance = np.float32(exact)
                 variances[part, y, x] = variance
                 is_known = variance == variance

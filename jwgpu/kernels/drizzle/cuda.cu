@@ -150,8 +150,13 @@ struct Sums {
         for (int part = 0; part < 3; ++part) {
             const float error = totals.errors_here[part] / totals.weight_here;
             const float variance = error * error;
-            if (!(weight > 0.0 && variance >= 0.0f && !isinf(variance))) continue;
+            const bool counts = weight > 0.0 && variance >= 0.0f && !isinf(variance);
             float& sum = variances[part * n_pixels + place];
+            if (!variance_weights) {  // of one image alone
+                if (totals.weight_here != 0.0f) sum = counts ? variance : nanf("");
+                continue;
+            }
+            if (!counts) continue;
             float& sum_weights = variance_weights[part * n_pixels + place];
             sum = (float)((double)sum + (double)variance * weight * weight);
             sum_weights = (float)((double)sum_weights + weight);
@@ -250,9 +255,13 @@ extern "C" __global__ void finish(
     float total = 0.0f;
     bool is_known = false;
     for (int part = 0; part < 3; ++part) {
-        const double sum_weights = variance_weights[part * n_pixels + k];
         float& variance = variances[part * n_pixels + k];
-        variance = (float)((double)variance * scaling / (sum_weights * sum_weights));
+        if (variance_weights) {
+            const double sum_weights = variance_weights[part * n_pixels + k];
+            variance = (float)((double)variance * scaling / (sum_weights * sum_weights));
+        } else {
+            variance = weight != 0.0f ? (float)((double)variance * scaling) : nanf("");
+        }
         if (isnan(variance)) continue;
         total += variance;
         is_known = true;
