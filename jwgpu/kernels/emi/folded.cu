@@ -10,7 +10,7 @@ constexpr double CLIP_SIGMA = 3.0;
 __device__ float bias_of(Column values, int n, bool is_few)
 {
     int kept = 0;
-    float least = __int_as_float(0x7f800000);
+    float least = infinity();
     for (int i = 0; i < n; ++i) {
         const float value = values[i];
         if (value != value) continue;

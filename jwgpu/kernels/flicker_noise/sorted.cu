@@ -1,6 +1,7 @@
 // Clipped statistics of the sorted values of an image, as buckets_cpu.py makes them of its buckets:
 // an interval of values is one of places, and its sums are those of whole chunks and of its ends.
 #include "block.cuh"
+#include "ordered.cuh"
 
 constexpr int CHUNK = 1024;
 constexpr int ROUNDS = 5;
@@ -126,7 +127,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) gather(
     bool is_used = false;
     if (i < size) {
         is_used = mask[i] && isfinite(image[i]);
-        values[i] = is_used ? image[i] : __int_as_float(0x7f800000);
+        values[i] = is_used ? image[i] : infinity();
     }
     const int n = sum_of_block((int)is_used);
     if (threadIdx.x == 0 && n) atomicAdd(count, (unsigned long long)n);
@@ -199,5 +200,5 @@ extern "C" __global__ void shift_kept(
 {
     const long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= size) return;
-    result[i] = i < places[1] ? values[places[0] + i] - *offset : __int_as_float(0x7f800000);
+    result[i] = i < places[1] ? values[places[0] + i] - *offset : infinity();
 }

@@ -1,6 +1,7 @@
 // Outliers: a thread a pixel; in a series of images it takes all of them. Rows count theirs by integer
 // atomics, which come out the same in any order.
 #include "flags.cuh"
+#include "ordered.cuh"
 
 constexpr unsigned int FLAGS = DO_NOT_USE | OUTLIER;
 
@@ -33,7 +34,7 @@ struct Comparison {
         if (y > 0) {
             // Quirk: officially an infinite difference counts, but not this one.
             const float step = fabsf(here - blotted[place(y - 1, x)]);
-            slope = step < __int_as_float(0x7f800000) ? step : slope;
+            slope = step < infinity() ? step : slope;
         }
         if (y + 1 < rows) slope = larger(slope, here, blotted[place(y + 1, x)]);
         if (x > 0) slope = larger(slope, here, blotted[place(y, x - 1)]);
@@ -116,11 +117,10 @@ struct Series {
 inline __device__ float value_of_rank(
     const Series& values, int first, int width, int rank, float guess, int& below)
 {
-    const float infinity = __int_as_float(0x7f800000);
     float found = guess;
     for (;;) {
         int not_above = 0;
-        float lower = -infinity, upper = infinity;
+        float lower = -infinity(), upper = infinity();
         below = 0;
         for (int k = first; k < first + width; ++k) {
             const float value = values[k];
@@ -142,7 +142,7 @@ inline __device__ double window_median(const Series& values, int first, int widt
     const float upper = value_of_rank(values, first, width, width / 2, guess, below);
     guess = upper;
     if (width % 2 == 1 || below < width / 2) return (double)upper;
-    float lower = -__int_as_float(0x7f800000);
+    float lower = -infinity();
     for (int k = first; k < first + width; ++k) {
         const float value = values[k];
         if (lower < value && value < upper) lower = value;
