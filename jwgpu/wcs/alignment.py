@@ -109,7 +109,9 @@ def align_to_each_other(
     enforce_user_order: bool = False,
     expand_refcat: bool = False,
 ) -> None:
-    """Align groups of images to that one of them which overlaps most.
+    """Align groups of images to one of them.
+
+    That is the first one, or, where the stars of others count as well, that which overlaps most.
 
     Parameters
     ----------
@@ -127,14 +129,18 @@ def align_to_each_other(
     AlignmentError
         If there are too few images with stars, or the images would move too far.
     """
-    _align(
-        correctors,
-        None,
-        matching,
-        fitting,
-        enforce_user_order=enforce_user_order,
-        expand_refcat=expand_refcat,
-    )
+    check_separation(matching)
+    if expand_refcat:
+        _align(
+            correctors,
+            None,
+            matching,
+            fitting,
+            enforce_user_order=enforce_user_order,
+            expand_refcat=True,
+        )
+    else:
+        _align_to_first(correctors, matching, fitting)
     limit = _largest_correction(matching)
     for corrector in correctors:
         if not is_moved_less(corrector, limit):
@@ -167,6 +173,7 @@ def align_to_catalog(
         raise AlignmentError(
             f"the reference catalog has {len(catalog)} sources, fewer than {fitting.minobj}"
         )
+    check_separation(matching)
     for corrector in correctors:
         corrector.meta["group_id"] = _TOGETHER
         if "REFERENCE" in corrector.meta.get("fit_info", {}).get("status", ""):
@@ -212,6 +219,54 @@ def _largest_correction(matching: Matching) -> float:
     return 2 * (max(abs(matching.xoffset), abs(matching.yoffset)) + matching.tolerance)
 
 
+def _align_to_first(correctors: list[Any], matching: Matching, fitting: Fitting) -> None:
+    """Align groups of images to the first one that has stars.
+
+    tweakwcs would do so too, but for each group unites and intersects outlines on the sky, which
+    takes most of its time and is not needed here.
+    """
+    groups: dict[Any, list[Any]] = {}
+    for corrector in correctors:
+        groups.setdefault(corrector.meta["group_id"], []).append(corrector)
+    with_stars = []
+    for group in groups.values():
+        if any(len(one.meta["catalog"]) for one in group):
+            with_stars.append(group)
+        else:
+            for one in group:
+                one.meta["fit_info"] = {"status": "FAILED: empty source catalog"}
+    if len(with_stars) < 2:
+        raise AlignmentError("fewer than two images with stars")
+    first, *others = with_stars
+    catalog = _on_sky(first)
+    for one in first:
+        one.meta["fit_info"] = {"status": "REFERENCE"}
+    rest = [one for group in others for one in group]
+    _align(rest, catalog, matching, fitting, enforce_user_order=True, expand_refcat=False)
+
+
+def _on_sky(group: list[Any]) -> Any:
+    """Return the stars of a group as a catalog of the sky."""
+    from astropy.table import Table, vstack
+
+    tables = []
+    for corrector in group:
+        stars = corrector.meta["catalog"]
+        if not len(stars):
+            continue
+        table = Table()
+        table["RA"], table["DEC"] = corrector.det_to_world(stars["x"], stars["y"])
+        table["id"] = stars["id"] if "id" in stars.colnames else np.arange(1, len(stars) + 1)
+        if "weight" in stars.colnames:
+            table["weight"] = stars["weight"].astype(float)
+        tables.append(table)
+    if len({len(table.colnames) for table in tables}) > 1:
+        raise InputError("catalogs of one exposure: some have weights, some not: give all or none")
+    catalog = vstack(tables, join_type="exact", metadata_conflicts="silent")
+    catalog.meta["name"] = group[0].meta["name"]
+    return catalog
+
+
 def _align(
     correctors: list[Any],
     catalog: Any,
@@ -224,7 +279,6 @@ def _align(
     from tweakwcs.imalign import NotEnoughCatalogs, align_wcs
     from tweakwcs.matchutils import XYXYMatch
 
-    check_separation(matching)
     match = XYXYMatch(
         searchrad=matching.searchrad,
         separation=matching.separation,
@@ -244,10 +298,11 @@ def _align(
             fitgeom=fitting.geometry,
             nclip=fitting.nclip,
             sigma=(fitting.sigma, "rmse"),
+            # Where outlines tell no order, hulls are good enough.
+            group_bb_policy="auto" if expand_refcat else 0,
         )
     except NotEnoughCatalogs as error:
-        least = "two images" if catalog is None else "one image"
-        raise AlignmentError(f"fewer than {least} with stars") from error
+        raise AlignmentError("too few images with stars") from error
     except RuntimeError as error:
         if "exceeded allocation" not in str(error):
             raise

@@ -41,7 +41,8 @@ class ImageCorrector(JWSTWCSCorrector):
         if not is_known or "v2v3corr" in wcs.available_frames:
             raise ValueError(why or "it has a correction")
         self._owcs = wcs
-        self._wcs = wcs
+        self._wcs: Any = wcs
+        self._is_copy = False
         self._wcsinfo = dict(wcsinfo)
         self._meta = dict(meta)
         frames = wcs.available_frames
@@ -56,17 +57,15 @@ class ImageCorrector(JWSTWCSCorrector):
         """Copy what changes: what was done so far."""
         other = copy(self)
         other._meta = dict(self._meta)
-        # Who takes the geometry of a copy may change it.
-        other._owcs = _Later(self._owcs)
-        other._wcs = None
+        other._wcs, other._is_copy = None, True
         return other
 
     @property
     def wcs(self) -> Any:
         """The geometry as corrected."""
+        if self._is_copy:  # tweakwcs takes away its bounding box
+            self._owcs, self._is_copy = _with_own_box(self._owcs), False
         if self._wcs is None:
-            if isinstance(self._owcs, _Later):
-                self._owcs = deepcopy(self._owcs.wcs)
             self._wcs = self._corrected()
         return self._wcs
 
@@ -199,11 +198,13 @@ class ImageCorrector(JWSTWCSCorrector):
         return gwcs.WCS(steps, name=wcs.name)
 
 
-class _Later:
-    """A geometry that is copied when it is needed."""
+def _with_own_box(wcs: Any) -> Any:
+    """Return a geometry of the same transforms, whose bounding box is its own."""
+    import gwcs
 
-    def __init__(self, wcs: Any) -> None:
-        self.wcs: Any = wcs.wcs if isinstance(wcs, _Later) else wcs
+    steps = [(step.frame, step.transform) for step in wcs.pipeline]
+    steps[0] = (steps[0][0], copy(steps[0][1]))
+    return gwcs.WCS(steps, name=wcs.name)
 
 
 def _through(transforms: list[Any], places: Any) -> Any:

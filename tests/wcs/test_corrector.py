@@ -93,7 +93,11 @@ def test_a_copy_moves_alone_and_so_does_its_geometry(geometry):
     assert other.is_moved
     assert not ours.is_moved
     other.wcs.bounding_box = None
+    third = deepcopy(ours)
+    third.wcs.bounding_box = None
+    assert third.wcs.bounding_box is None
     assert geometry[0].bounding_box is not None
+    assert ours.bounding_box == pair(geometry)[1].bounding_box
 
 
 def test_geometries_with_other_frames_are_refused(geometry):
