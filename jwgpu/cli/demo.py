@@ -154,14 +154,20 @@ def told(what: str) -> Iterator[None]:
 @click.option(
     "--output-dir", metavar="DIR", default="jwgpu-demo", help="where everything goes [jwgpu-demo]"
 )
+@click.option("--imaging", is_flag=True, help="four exposures of stars, to a mosaic and catalogue")
 @click.option("--threads", type=click.IntRange(min=0), default=0, help="threads [0: all]")
 @click.option("--debug", is_flag=True, help="show the traceback of an error")
-def demo(output_dir: str, threads: int, debug: bool, **given: Any) -> int:
+def demo(output_dir: str, imaging: bool, threads: int, debug: bool, **given: Any) -> int:
     """Simulate an exposure, calibrate it and draw a picture, without network or CRDS."""
     from jwgpu.cli import picture
     from jwgpu.simulate import make_dataset
 
     messages.debugging = debug
+    if imaging:
+        from jwgpu.cli import demo_imaging
+
+        chosen = {name: value for name, value in given.items() if value is not None}
+        return demo_imaging.demo(Path(output_dir), threads, chosen)
     settings = {"subarray": "SUB320", "seed": 1} if not given.get("instrument") else {"seed": 1}
     settings |= {name: value for name, value in given.items() if value is not None}
     folder = Path(output_dir)

@@ -45,8 +45,8 @@ def draw(dataset: Dataset, made: Calibrated, verdict: Verdict, file: Path) -> No
         color=INK,
         fontsize=13,
     )
-    _image(raw_axes, _last_group(dataset.exposure), "raw: last group", "DN")
-    _image(rate_axes, made.rate, "calibrated: count rate", "DN/s")
+    image_with_bar(raw_axes, _last_group(dataset.exposure), "raw: last group", "DN")
+    image_with_bar(rate_axes, made.rate, "calibrated: count rate", "DN/s")
     _flags(flag_axes, made)
     _against_truth(truth_axes, dataset, made, verdict)
     figure.savefig(file, dpi=130, facecolor=PAPER)
@@ -60,7 +60,7 @@ def _last_group(exposure: Path) -> Any:
         return file["SCI"].data[0, -1].astype("float32")
 
 
-def _image(axes: Any, image: Any, title: str, unit: str) -> None:
+def image_with_bar(axes: Any, image: Any, title: str, unit: str) -> None:
     """Draw an image, stretched so that faint and bright show."""
     import numpy as np
     from matplotlib.colors import AsinhNorm
