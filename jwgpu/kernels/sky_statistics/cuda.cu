@@ -7,7 +7,6 @@ constexpr int COUNT = 0, MEAN = 1, STDDEV = 2, LOWEST = 3, HIGHEST = 4, LOW = 5,
 constexpr int FIRST = 7, LOWER = 8, UPPER = 9, DONE = 10, N_STATE = 11;
 constexpr int N_SUMS = 5;
 constexpr int RANKS = 2;
-constexpr float INF = 1.0f / 0.0f;
 
 struct Image {
     const float* values;
@@ -62,8 +61,8 @@ extern "C" __global__ void start_regions(
     for (int i = 0; i < N_STATE; ++i) of_region[i] = (double)nanf("");
     of_region[COUNT] = 0.0;
     of_region[MEAN] = of_region[FIRST] = first;
-    of_region[LOW] = -INF;
-    of_region[HIGH] = INF;
+    of_region[LOW] = -infinity();
+    of_region[HIGH] = infinity();
     of_region[DONE] = isnan(first) ? 1.0 : 0.0;
 }
 
@@ -85,7 +84,7 @@ extern "C" __global__ void sum_rows(
     const float* row = image.row(y);
     int count = 0;
     double sum = 0.0, squares = 0.0;
-    float lowest = INF, highest = -INF;
+    float lowest = infinity(), highest = -infinity();
     for (int k = 0; k < n_spans; ++k) {
         for (int x = of_row[2 * k] + lane; x < of_row[2 * k + 1]; x += LANES) {
             const float value = row[x];
@@ -148,7 +147,7 @@ extern "C" __global__ void finish_regions(
     if (region >= n_regions) return;
     double* of_region = state + (long long)region * N_STATE;
     if (of_region[DONE] > 0.0) return;
-    double n = 0.0, total = 0.0, squares = 0.0, lowest = INF, highest = -INF;
+    double n = 0.0, total = 0.0, squares = 0.0, lowest = infinity(), highest = -infinity();
     for (int y = lane; y < n_y; y += LANES) {
         const double* row = rows + ((long long)region * n_y + y) * N_SUMS;
         n += row[0];
