@@ -27,8 +27,13 @@ class Dithered(NamedTuple):
     hits: list[np.ndarray]
 
     def models(self):
-        """Open them all."""
-        return [datamodels.open(path) for path in self.files]
+        """Return them all, opened once; do not change them."""
+        return list(_opened(self.association))
+
+
+@cache
+def _opened(association):
+    return [datamodels.open(path) for path in sorted(association.parent.glob("*_cal.fits"))]
 
 
 def calibrate(rate: Path, references: str):
