@@ -6,13 +6,15 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from jwgpu.backends import namespace_of
 from jwgpu.errors import NotYetError
 from jwgpu.models import guider
 from jwgpu.models.fits_arrays import FitsFile
 from jwgpu.models.flags import DO_NOT_USE, NO_FLAT_FIELD
 from jwgpu.models.guider import GuiderRates
-from jwgpu.models.images import Image, mark_invalid
+from jwgpu.models.images import Image, mark_invalid, row_by_row
 from jwgpu.references.types import FlatReference
 from jwgpu.steps import provenance
 from jwgpu.steps.base import PIXELS, SkipStep, param
@@ -95,46 +97,50 @@ class FlatFieldStep(ImageStep):
         if flat.data.shape[0] < n_y or flat.data.shape[1] < n_x:
             log.warning("flat_field: %s is smaller than the exposure", flat.path)
             raise SkipStep("the FLAT reference is smaller than the exposure")
-        response, errors, flags = _response(flat)
         if self.save_interpolated_flat:
-            self._save_flat(flat, response, flags)
+            self._save_flat(flat)
         if isinstance(exposure, Image):
-            self._correct_image(exposure, response, errors)
-        else:
-            self._correct_guider(exposure, response, errors)
-        exposure.dq = exposure.dq | flags
-        if isinstance(exposure, Image):
+            self._correct_image(exposure, flat)
             mark_invalid(exposure)
-        else:
-            _mark_invalid_rates(exposure)
+            return
+        response, errors, flags = _response(flat)
+        self._correct_guider(exposure, response, errors)
+        exposure.dq = exposure.dq | flags
+        _mark_invalid_rates(exposure)
 
-    def _save_flat(self, flat: FlatReference, response: Any, flags: Any) -> None:
+    def _save_flat(self, flat: FlatReference) -> None:
         """Save the reference; as it was used, if it was not cut. Both as officially."""
         from stdatamodels.jwst import datamodels
 
+        response, _, flags = _response(flat)
         with datamodels.FlatModel(str(flat.path)) as model:
             if model.data.shape == response.shape:
                 model.data = self.session.device.fetch(response)
                 model.dq = self.session.device.fetch(flags)
             self.save_model(model, suffix="interpolatedflat", force=True)
 
-    def _correct_image(self, image: Image, response: Any, errors: Any) -> None:
-        """Divide signal and variances, and add them up to the error."""
-        xp = namespace_of(image.data, response)
-        squared = response * response
-        if self.inverse:
-            image.data *= response
-            image.var_flat = xp.zeros_like(image.data)
-            image.var_poisson *= squared
-            image.var_rnoise *= squared
-            variance = image.var_poisson + image.var_rnoise
-        else:
-            image.data /= response
-            image.var_flat = image.data * image.data / squared * (errors * errors)
-            image.var_poisson /= squared
-            image.var_rnoise /= squared
-            variance = image.var_poisson + image.var_rnoise + image.var_flat
-        image.err = xp.sqrt(variance)
+    def _correct_image(self, image: Image, flat: FlatReference) -> None:
+        """Divide signal and variances, add them up to the error, and flag; some rows at a time."""
+        xp = namespace_of(image.data, flat.data)
+        image.var_flat = xp.zeros_like(image.data)
+        for rows in row_by_row(image):
+            response, errors, flags = _response(flat, rows)
+            data, variance = image.data[rows], image.var_flat[rows]
+            photons, noise = image.var_poisson[rows], image.var_rnoise[rows]
+            squared = response * response
+            if self.inverse:
+                data *= response
+                photons *= squared
+                noise *= squared
+                total = photons + noise
+            else:
+                data /= response
+                variance[...] = data * data / squared * (errors * errors)
+                photons /= squared
+                noise /= squared
+                total = photons + noise + variance
+            image.err[rows] = xp.sqrt(total)
+            image.dq[rows] |= flags
 
     def _correct_guider(self, rates: GuiderRates, response: Any, errors: Any) -> None:
         """Divide the signal; its error has no parts by photons and by reading."""
@@ -149,15 +155,16 @@ class FlatFieldStep(ImageStep):
             rates.err = xp.sqrt(rates.err * rates.err + rates.var_flat)
 
 
-def _response(flat: FlatReference) -> tuple[Any, Any, Any]:
-    """Return response, its error and the flags; where there is no response, 1."""
+def _response(flat: FlatReference, rows: Any = np.s_[...]) -> tuple[Any, Any, Any]:
+    """Return response, its error and the flags of some rows; where there is no response, 1."""
     xp = namespace_of(flat.data)
-    lacks_value = xp.isnan(flat.data) | (flat.data == 0)
-    is_missing = lacks_value | ((flat.dq & NO_FLAT_FIELD) != 0)
-    flags = flat.dq | xp.asarray(is_missing, dtype=flat.dq.dtype) * DO_NOT_USE
-    flags = flags | xp.asarray(lacks_value, dtype=flat.dq.dtype) * NO_FLAT_FIELD
-    response = xp.where((flags & DO_NOT_USE) != 0, xp.ones_like(flat.data), flat.data)
-    errors = xp.zeros_like(flat.data) if flat.err is None else flat.err
+    data, given = flat.data[rows], flat.dq[rows]
+    lacks_value = xp.isnan(data) | (data == 0)
+    is_missing = lacks_value | ((given & NO_FLAT_FIELD) != 0)
+    flags = given | xp.asarray(is_missing, dtype=given.dtype) * DO_NOT_USE
+    flags = flags | xp.asarray(lacks_value, dtype=given.dtype) * NO_FLAT_FIELD
+    response = xp.where((flags & DO_NOT_USE) != 0, xp.ones_like(data), data)
+    errors = xp.zeros_like(data) if flat.err is None else flat.err[rows]
     return response, errors, flags
 
 
