@@ -79,7 +79,7 @@ PIPELINES: tuple[Entry, ...] = (
         "calibrated images to a mosaic and its catalogue: _asn -> _crf, _i2d, _cat, _segm",
         is_pipeline=True,
         official_alias="calwebb_image3",
-        starts_from=("cal",),
+        starts_from=("asn.json",),
     ),
     Entry(
         "guider",
