@@ -159,7 +159,7 @@ def _segmented(
         if segments is None:
             return None
         if finder.deblend:
-            segments = _divided(smoothed, segments, finder)
+            segments = divided(smoothed, segments, finder)
         with use_future_column_names():
             table = SourceCatalog(
                 above << u.Jy,
@@ -175,8 +175,15 @@ def _segmented(
     return Sources(_renamed(table), dict(table.meta), segments.data)
 
 
-def _divided(smoothed: Any, segments: Any, finder: Finder) -> Any:
-    """Take segments apart that consist of several peaks; only few do."""
+def divided(smoothed: Any, segments: Any, finder: Any) -> Any:
+    """Take segments apart that consist of several peaks; only few do.
+
+    Parameters
+    ----------
+    smoothed : array, (y, x) float32
+    segments : photutils.segmentation.SegmentationImage
+    finder : Finder, or another that has its parameters of segments
+    """
     from photutils.segmentation import deblend_sources
 
     if finder.contrast == 1:
@@ -223,7 +230,7 @@ def _count_labels(segments: Any) -> None:
     np.take(labels, segments, out=segments, mode="clip")
 
 
-def _levels(low: Any, high: Any, finder: Finder) -> Any:
+def _levels(low: Any, high: Any, finder: Any) -> Any:
     """Return the levels at which segments are looked at, (segments, levels) float64.
 
     They are between the least and the largest value of each: evenly spaced, or closer where it is

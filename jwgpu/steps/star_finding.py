@@ -12,9 +12,11 @@ import numpy as np
 
 from jwgpu.errors import ParameterError
 from jwgpu.kernels.compiled import over_rows
+from jwgpu.kernels.smoothing import smooth
 from jwgpu.models.flags import DO_NOT_USE, NON_SCIENCE
 from jwgpu.models.images import Image
 from jwgpu.steps.image_background import Background, background_of
+from jwgpu.steps.source_finding import divided
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +47,7 @@ class FinderOptions:
         How many are kept.
     peakmax : float or None
         Brightest pixel that a star may have.
-    npixels, connectivity, deblend, nlevels, contrast, mode
+    npixels, connectivity, deblend, nlevels, contrast, multithresh_mode
         How segments of connected pixels are found, and divided.
     local_background_width, aperture_mask_method, kron
         How they are measured.
@@ -66,7 +68,7 @@ class FinderOptions:
     deblend: bool = True
     nlevels: int = 32
     contrast: float = 0.001
-    mode: str = "exponential"
+    multithresh_mode: str = "exponential"
     local_background_width: int = 0
     aperture_mask_method: str = "correct"
     kron: Sequence[float] | None = None
@@ -236,33 +238,29 @@ def _median(image: Any, factor: float) -> Any:
 
 def _by_segments(data: Any, mask: Any, background: Any, options: FinderOptions, err: Any) -> Any:
     """Find stars as segments of connected pixels above the threshold."""
-    from astropy.convolution import Gaussian2DKernel, convolve
+    from astropy.convolution import Gaussian2DKernel
     from astropy.stats import gaussian_fwhm_to_sigma
     from photutils import use_future_column_names
-    from photutils.segmentation import SourceCatalog, SourceFinder
+    from photutils.segmentation import SourceCatalog, detect_sources
 
-    smooth = data
+    smoothed = data
     if options.kernel_fwhm > 0:
         kernel = Gaussian2DKernel(options.kernel_fwhm * gaussian_fwhm_to_sigma)
-        smooth = convolve(data, kernel, mask=mask)
-    finder = SourceFinder(
-        options.npixels,
-        connectivity=options.connectivity,
-        deblend=options.deblend,
-        n_levels=options.nlevels,
-        contrast=options.contrast,
-        mode=options.mode,
-        progress_bar=False,
+        smoothed = smooth(data, mask, kernel.array)
+    threshold = options.snr_threshold * background.scatter()
+    segments = detect_sources(
+        smoothed, threshold, options.npixels, connectivity=options.connectivity, mask=mask
     )
-    segments = finder(smooth, options.snr_threshold * background.scatter(), mask=mask)
     if segments is None:
         return None
+    if options.deblend:
+        segments = divided(smoothed, segments, options)
     with use_future_column_names():
         return SourceCatalog(
             data,
             segments,
             mask=mask,
-            convolved_data=smooth,
+            convolved_data=smoothed,
             error=err,
             local_bkg_width=options.local_background_width,
             aperture_mask_method=options.aperture_mask_method,

@@ -257,7 +257,7 @@ class TweakRegStep(LibraryStep):
             deblend=self.deblend,
             nlevels=self.nlevels,
             contrast=self.contrast,
-            mode=self.multithresh_mode,
+            multithresh_mode=self.multithresh_mode,
             local_background_width=self.localbkg_width,
             aperture_mask_method=self.apermask_method,
             kron=self.kron_params,
