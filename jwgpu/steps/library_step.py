@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -102,7 +103,8 @@ class LibraryStep(CalibrationStep):
             return open_library(
                 association, kinds, in_memory=in_memory, open_image=self._read_image
             )
-        items = list(source) if isinstance(source, (list, tuple)) else [source]
+        is_single = isinstance(source, (str, Path)) or not isinstance(source, Sequence)
+        items = [source] if is_single else list(source)
         if not items:
             raise InputError("there are no images: give at least one")
         items = [self._item(item) for item in items]

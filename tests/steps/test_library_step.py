@@ -115,6 +115,9 @@ def test_models_of_a_list_are_copied(exposures):
     assert_added(RaiseStep().run(models), exposures)
     np.testing.assert_array_equal(models[0].data, before)
     assert_added(RaiseStep().run([str(path) for path in exposures.paths]), exposures)
+    from jwst.datamodels import ModelContainer
+
+    assert_added(RaiseStep().run(ModelContainer(models)), exposures)
 
 
 @pytest.mark.parametrize("on_disk", [True, False])

@@ -69,6 +69,14 @@ def assert_same(ours, theirs):
             assert a[key] == same, key
 
 
+def test_parameters_and_defaults_are_the_official_ones():
+    from jwst.tweakreg import TweakRegStep as Official
+
+    ours, theirs = TweakRegStep().get_pars(), Official().get_pars()
+    assert {name: ours[name] for name in theirs} == theirs
+    assert set(ours) - set(theirs) == set(TweakRegStep.run_parameters)
+
+
 @pytest.mark.parametrize("parameters", OPTIONS, ids=str)
 def test_the_geometry_is_the_official_one(parameters):
     # With three, the order matters.
