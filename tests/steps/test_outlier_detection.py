@@ -137,13 +137,17 @@ def test_several_detectors_of_an_exposure(official):
 def test_sky_of_the_keywords(official, subtracted):
     models = [model.copy() for model in dithered(*NIRCAM).models()]
     for index, model in enumerate(models):
-        model.data += np.float32(index)
+        model.data += np.float32(100 * index)
     changes = {
-        "meta__background__level": [0.0, 1.0, 2.0],
+        "meta__background__level": [0.0, 100.0, 200.0],
         "meta__background__subtracted": [subtracted] * 3,
     }
     models = moved(models, **changes)
-    assert_same(ours(models, backg=0.05), run_official(models, backg=0.05))
+    found = ours(models, backg=0.05)
+    assert_same(found, run_official(models, backg=0.05))
+    # Without subtraction nothing but the hits differs.
+    n_outliers = sum(is_outlier(model).sum() for model in found)
+    assert (n_outliers < 2 * 3 * HITS) == (subtracted is False)
 
 
 def test_values_that_are_not_flagged(official):
@@ -155,6 +159,21 @@ def test_values_that_are_not_flagged(official):
     models[0].var_rnoise = None
     assert_same(ours(models), run_official(models))
     assert_same(ours(models, resample_data=False), run_official(models, resample_data=False))
+
+
+def test_pixels_of_little_weight(official):
+    models = [model.copy() for model in dithered(*NIRCAM).models()]
+    for model in models[:2]:
+        model.data[60:80, 60:80] += np.float32(300)
+        model.var_rnoise[60:80, 60:80] *= np.float32(10)
+    for options in ({}, {"resample_data": False}):
+        found = ours(models, **options)
+        assert_same(found, run_official(models, **options))
+        # The third image alone counts.
+        share = [is_outlier(model)[66:74, 66:74].mean() for model in found]
+        assert share[0] > 0.8
+        assert share[1] > 0.8
+        assert share[2] < 0.1
 
 
 def test_models_are_left_as_they_are():
