@@ -297,7 +297,7 @@ def drizzle(pixels: Any, drop: Any, sums: Any, bit: int) -> None:
     mask = np.array([1 << bit], np.uint32).view(np.int32)[0]
 
     def add(begin: int, end: int) -> None:
-        totals = np.empty((n_rows * width, LANES), np.float32)
+        totals = np.empty((min(n_rows, end - begin) * width, LANES), np.float32)
         for low in range(first + begin, first + end, n_rows):
             high = min(low + n_rows, first + end)
             open_band(low, high, start, width, output, totals)

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from jwgpu.kernels.compiled import compiled, over_rows
-from jwgpu.kernels.drizzle.overlap_cpu import FAR, STRIP
+from jwgpu.kernels.drizzle.overlap_cpu import STRIP
 
 NOWHERE = 2**31 - 1
-SLACK = 1.0  # places are cut to whole pixels
+UNITS = 64  # in a pixel: whole numbers of them have minima that vectors can find
+LIMIT = 2.0**24  # pixels beyond which no output goes
+SLACK = 1.0 / UNITS
 
 
 @compiled
@@ -26,7 +28,7 @@ def find_ranges(first: Any, stop: Any, pixel_map: Any, x_first: Any, n: Any, ran
         First column, and number of columns, that the strips are cut from.
     ranges : array, (y, strips, 4) int32
         Gets the lowest and highest column, the lowest and highest row, of the pixels of each
-        strip and of those beside it.
+        strip and of those beside it, in units.
     """
     for y in range(first, stop):
         for strip in range(ranges.shape[1]):
@@ -37,10 +39,10 @@ def find_ranges(first: Any, stop: Any, pixel_map: Any, x_first: Any, n: Any, ran
             row = pixel_map[y, begin:]
             for i in range(end - begin):
                 across, along = row[i, 0], row[i, 1]
-                exists = (abs(across) < FAR) & (abs(along) < FAR)
+                exists = (abs(across) < LIMIT) & (abs(along) < LIMIT)
                 column, line = (
-                    np.int32(across if exists else 0.0),
-                    np.int32(along if exists else 0.0),
+                    np.int32(across * UNITS if exists else 0.0),
+                    np.int32(along * UNITS if exists else 0.0),
                 )
                 left = min(left, column if exists else np.int32(NOWHERE))
                 right = max(right, column if exists else np.int32(-NOWHERE))
@@ -72,7 +74,7 @@ def reach_of(pixel_map: Any, window: Any, reach: float) -> Any:
     n = window[1] + 1 - window[0]
     ranges = np.empty((n_y, -(-n // STRIP), 4), np.int32)
     over_rows(find_ranges, n_y, pixel_map, window[0], n, ranges)
-    low, high = ranges[..., 0::2].astype(np.float64), ranges[..., 1::2].astype(np.float64)
+    low, high = ranges[..., 0::2] / UNITS, ranges[..., 1::2] / UNITS
     # Corners lie between the centres of neighbours; those beyond the outer centres, as far from
     # them as these centres can be apart, at most half as far again.
     for array, of in ((low, np.minimum), (high, np.maximum)):
