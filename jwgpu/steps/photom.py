@@ -42,7 +42,9 @@ class PhotomStep(ImageStep):
     cut = PIXELS
 
     inverse: bool = param(False, help="Divide instead of multiplying")
-    source_type: str | None = param(None, help="Type of the source; for spectra only, no effect on images")
+    source_type: str | None = param(
+        None, help="Type of the source; for spectra only, no effect on images"
+    )
     apply_time_correction: bool = param(True, help="Correct for the loss of throughput over time")
 
     def applies_to(self, exposure: Image) -> None:

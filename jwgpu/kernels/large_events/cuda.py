@@ -19,8 +19,8 @@ _HERE: Final = Path(__file__).parent
 _PIXELS: Final = 1 << 25
 #: Rows of images for which a grid has room: 65535 blocks of 8.
 _MOST_ROWS: Final = 65535 * 8
-#: Values that a workspace holds: 64 MiB, so that most of it stays in the cache; of long series more,
-#: up to 1 GiB, since fewer pixels would leave most of a GPU idle.
+#: Values that a workspace holds: 64 MiB, so that most of it stays in the cache; of long series
+#: more, up to 1 GiB, since fewer pixels would leave most of a GPU idle.
 _WORKSPACE: Final = 1 << 24
 _LARGEST_WORKSPACE: Final = 1 << 28
 _FEWEST_PIXELS: Final = 1 << 13
