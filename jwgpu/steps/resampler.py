@@ -32,7 +32,7 @@ _VARIANCES = ("var_rnoise", "var_flat", "var_poisson")
 _BITS = 32  # of a plane of the context
 
 #: Keywords of the geometry of a detector, which a grid does not have.
-_DISTORTION = re.compile(r"cd[12]_[12]|[ab]p?_\d_\d|[ab]p?_order")
+_DISTORTION = re.compile(r"cd\d_\d|(a|b|ap|bp)_(order|\d_\d)")
 _POINTING = ("v2_ref", "v3_ref", "ra_ref", "dec_ref", "roll_ref", "v3yangle", "vparity")
 
 
@@ -118,8 +118,8 @@ class _Times:
     def record(self, meta: Any) -> None:
         exposure = meta.exposure
         exposure.exposure_time = self.exposure
-        exposure.start_time = min(time for time in self.starts if time is not None)
-        exposure.end_time = max(time for time in self.ends if time is not None)
+        exposure.start_time = min((t for t in self.starts if t is not None), default=None)
+        exposure.end_time = max((t for t in self.ends if t is not None), default=None)
         exposure.duration = self.duration
         exposure.measurement_time = self.measurement
         exposure.effective_exposure_time = self.exposure
