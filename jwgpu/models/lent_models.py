@@ -153,8 +153,10 @@ class BorrowedLibrary(Library):
         return self
 
     def __exit__(self, kind: Any, *error: Any) -> None:
-        super().__exit__(kind, *error)
-        self.models.__exit__(kind, *error)
+        try:
+            super().__exit__(kind, *error)
+        finally:
+            self.models.__exit__(kind, *error)
 
     @property
     def exptypes(self) -> list[str]:
