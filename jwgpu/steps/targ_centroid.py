@@ -142,7 +142,7 @@ class TargCentroidStep(CalibrationStep):
     def _image(self, given: Any) -> Image:
         """Open the image that verified the acquisition."""
         if isinstance(given, (str, Path)):
-            image = read_image(self.make_input_path(Path(given)))
+            image = read_image(given)
         else:
             image = image_of(given.copy())
         kind = image.meta.exposure.type
