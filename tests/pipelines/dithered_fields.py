@@ -18,7 +18,7 @@ from jwgpu.simulate.settings import Settings
 from jwgpu.steps.suffixes import remove_suffix
 
 #: Detector, subarray, exposures.
-FIELDS = (("NIRCAM", "NRCA1", "SUB160", 3), ("MIRI", "MIRIMAGE", "SUB256", 4))
+FIELDS = (("NIRCAM", "NRCA1", "SUB160", 3), ("MIRI", "MIRIMAGE", "SUB256", 3))
 
 PRODUCT = "mosaic"
 

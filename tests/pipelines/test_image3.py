@@ -28,6 +28,13 @@ from jwgpu.steps.source_catalog import SourceCatalogStep
 SPLINES = {"pixmap_stepsize": 10.0, "pixmap_order": 3}
 SUFFIXES = {"crf.fits", "i2d.fits", "cat.ecsv", "segm.fits"}
 STATUS = ("S_TWKREG", "S_SKYMAT", "S_OUTLIR", "S_RESAMP")
+#: A mean near zero is the sum of large values of both signs: the last bits of the geometry show
+#: (some 1e-9 pixels, from angles in degrees). Officially some pixels that hang over the edge of
+#: the output are left out.
+I2D: dict[str, Any] = {"SCI": 1e-5, "border": 2}
+
+#: Of nearly round sources: differences of axes that are nearly the same, in degrees where angles.
+ROUND = {"ellipticity": 1e-5, "orientation": 0.05, "sky_orientation": 0.05}
 STEPS = ("tweakreg", "skymatch", "outlier_detection", "resample", "source_catalog")
 
 
@@ -69,28 +76,50 @@ def names_in(folder: Path) -> list[str]:
 
 def assert_same_files(ours: Path, theirs: Path) -> None:
     assert names_in(ours) == names_in(theirs)
+    tipped = np.zeros(0, int)
+    for path in theirs.glob("*_segm.fits"):
+        tipped = assert_same_segments(ours / path.name, path)
     for name in names_in(theirs):
         if name.endswith(".ecsv"):
-            assert_same_catalogue(ours / name, theirs / name)
-        else:
-            # A mean near zero is the sum of large values of both signs: the last bits of the
-            # geometry show (some 1e-9 pixels, from angles in degrees).
-            absolute = {"SCI": 1e-5} if name.endswith("_i2d.fits") else {}
-            assert_same_product(ours / name, theirs / name, **absolute)
+            assert_same_catalogue(ours / name, theirs / name, tipped)
+        elif not name.endswith("_segm.fits"):
+            assert_same_product(ours / name, theirs / name, **(I2D if "i2d" in name else {}))
 
 
-def assert_same_catalogue(ours: Path, theirs: Path) -> None:
+def assert_same_segments(ours: Path, theirs: Path) -> np.ndarray[Any, Any]:
+    """Check that the same sources are found; return those with a pixel more or less.
+
+    The last bit of a mean may tip a pixel over the threshold.
+    """
+    one, other = fits.getdata(ours, "SCI"), fits.getdata(theirs, "SCI")
+    assert one.dtype == other.dtype
+    assert one.shape == other.shape
+    differ = one != other
+    assert np.count_nonzero(differ) <= 2
+    assert (np.minimum(one, other)[differ] == 0).all()
+    tipped = np.maximum(one, other)[differ]
+    if not len(tipped):
+        assert_same_product(ours, theirs)
+    return tipped
+
+
+def assert_same_catalogue(ours: Path, theirs: Path, tipped: np.ndarray[Any, Any]) -> None:
     one, other = Table.read(ours), Table.read(theirs)
     assert one.colnames == other.colnames
     assert len(one) == len(other)
+    touched = [np.isin(np.asarray(other[name]), tipped) for name in ("label", "nn_label")]
+    is_same = ~np.logical_or(*touched)
     for name in other.colnames:
         our, their = one[name], other[name]
         assert str(getattr(our, "unit", None)) == str(getattr(their, "unit", None)), name
-        if name == "sky_centroid" or isinstance(their, SkyCoord):
+        our, their = our[is_same], their[is_same]
+        if isinstance(their, SkyCoord):
             assert our.separation(their).arcsec.max() < 1e-5
         elif their.dtype.kind in "fc":
-            # Written with a fixed number of digits.
-            np.testing.assert_allclose(our, their, rtol=2e-5, atol=2e-4, err_msg=name)
+            ours_of_it, theirs_of_it = np.asarray(our, float), np.asarray(their, float)
+            typical = np.nanmedian(np.abs(theirs_of_it))
+            atol = ROUND.get(name, 2e-5 * typical)  # some may be about 0
+            np.testing.assert_allclose(ours_of_it, theirs_of_it, rtol=2e-5, atol=atol, err_msg=name)
         else:
             np.testing.assert_array_equal(our, their, err_msg=name)
 
@@ -105,8 +134,6 @@ def test_products_are_the_official_ones(place: Any, tmp_path: Path) -> None:
     header = fits.getheader(ours / "mosaic_i2d.fits")
     assert {header[key] for key in STATUS} == {"COMPLETE"}
     assert len(Table.read(ours / "mosaic_cat.ecsv")) > 15
-    on_disk = {**splines(), "in_memory": False}
-    assert_same_files(run_ours(field.association, field, tmp_path / "disk", on_disk), theirs)
 
 
 def test_products_without_some_steps(tmp_path: Path) -> None:
@@ -211,6 +238,8 @@ def test_what_is_no_image(tmp_path: Path, capsys: Any) -> None:
 def test_images_on_disk_are_not_held(tmp_path: Path, monkeypatch: Any) -> None:
     alive: list[Any] = []
     most = 0
+    field = dithered(*FIELDS[0])
+    in_memory = run_ours(field.association, field, tmp_path / "memory", {})
 
     def load(self: Any, image: Any, index: int) -> Any:
         nonlocal most
@@ -221,7 +250,7 @@ def test_images_on_disk_are_not_held(tmp_path: Path, monkeypatch: Any) -> None:
 
     usual = library._Scratch.load
     monkeypatch.setattr(library._Scratch, "load", load)
-    field = dithered(*FIELDS[1])
-    run_ours(field.association, field, tmp_path, {"in_memory": False})
+    on_disk = run_ours(field.association, field, tmp_path / "disk", {"in_memory": False})
     assert len(alive) > len(field.images)
     assert most <= 2
+    assert_same_files(on_disk, in_memory)
