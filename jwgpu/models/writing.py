@@ -68,6 +68,24 @@ def save_product(model: Any, path: str | Path) -> str:
     return str(final)
 
 
+class TableProduct:
+    """A table that `save_product` can write.
+
+    Parameters
+    ----------
+    table : astropy.table.Table
+    kind : str
+        Its format, as `astropy.table` calls it.
+    """
+
+    def __init__(self, table: Any, kind: str = "ascii.ecsv") -> None:
+        self.table, self.kind = table, kind
+
+    def save(self, path: str) -> None:
+        """Write the table."""
+        self.table.write(path, format=self.kind, overwrite=True)
+
+
 class WholeProduct:
     """An official data model whose `save` is `save_product`, for stpipe, which names products.
 

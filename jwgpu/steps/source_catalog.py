@@ -15,7 +15,7 @@ import jwgpu
 from jwgpu.errors import InputError
 from jwgpu.models.mosaics import Mosaic
 from jwgpu.models.reading_mosaics import mosaic_of, read_mosaic
-from jwgpu.models.writing import save_product
+from jwgpu.models.writing import TableProduct, save_product
 from jwgpu.references.crds_source import NoMatchError
 from jwgpu.references.types import ABVegaOffsetReference, ApcorrReference
 from jwgpu.steps.apertures import Apertures, apertures_of, checked_energies, vega_offset_of
@@ -251,7 +251,7 @@ class SourceCatalogStep(CalibrationStep):
     def _save(self, mosaic: Mosaic, table: Any, segments: Any) -> None:
         """Save the catalogue, and the map of its sources."""
         path = self.make_output_path(ext=".ecsv")
-        save_product(_Ecsv(table), path)
+        save_product(TableProduct(table), path)
         log.info("catalogue: %s", path)
         names = {"source_catalog": os.path.basename(path)}
         if segments is not None:
@@ -274,17 +274,6 @@ _OF_SEGMENTS = (
     *("semiminor_sigma", "ellipticity", "orientation"),
     *("sky_bbox_ll", "sky_bbox_ul", "sky_bbox_lr", "sky_bbox_ur"),
 )
-
-
-class _Ecsv:
-    """A table that is saved as a product is."""
-
-    def __init__(self, table: Any) -> None:
-        self.table = table
-
-    def save(self, path: str) -> None:
-        """Write the table."""
-        self.table.write(path, format="ascii.ecsv", overwrite=True)
 
 
 def _check_units(mosaic: Mosaic) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from jwgpu.errors import InputError, ProductError
+from jwgpu.errors import InputError
 from jwgpu.models.library import Library
+from jwgpu.models.writing import TableProduct, save_product
 from jwgpu.wcs.sky_catalogs import read_table
 
 #: Formats that catalogs can be saved in, as `astropy.table` calls them.
@@ -88,7 +89,7 @@ def within(catalog: Any, bounding_box: Any) -> Any:
 
 
 def save_stars(catalog: Any, image_name: str, kind: str, folder: str | None) -> str:
-    """Save the catalog of an image.
+    """Save the catalog of an image, whole or not at all.
 
     Parameters
     ----------
@@ -111,11 +112,7 @@ def save_stars(catalog: Any, image_name: str, kind: str, folder: str | None) -> 
         If it cannot be written.
     """
     name = image_name.replace(".fits", f"_cat.{kind}")
-    path = Path(folder or "") / name
-    try:
-        catalog.write(str(path), format=FORMATS[kind], overwrite=True)
-    except OSError as error:
-        raise ProductError(f"{path}: cannot be written: {error.strerror or error}") from error
+    save_product(TableProduct(catalog, FORMATS[kind]), Path(folder or "") / name)
     return name
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from jwgpu.errors import InputError, ParameterError
 from jwgpu.models.images import Image
 from jwgpu.models.library import Library
+from jwgpu.models.writing import TableProduct, save_product
 from jwgpu.steps import star_catalogs
 from jwgpu.steps.base import param
 from jwgpu.steps.library_step import FailStep, LibraryStep
@@ -161,7 +162,7 @@ class TweakRegStep(LibraryStep):
             catalog = star_catalogs.with_xy(find_stars(image, self._finder_options()), name)
         catalog = star_catalogs.within(catalog, meta.wcs.bounding_box)
         if catalog.meta.get("name") is None:
-            catalog.meta["name"] = Path(name).stem.strip("_- ")
+            catalog.meta["name"] = Path(name).stem
         log.log(
             logging.INFO if len(catalog) else logging.WARNING, "%s: %d stars", name, len(catalog)
         )
@@ -208,7 +209,7 @@ class TweakRegStep(LibraryStep):
             catalog = self._ask_service(library, correctors, refcat.upper())
             if self.save_abs_catalog:
                 path = Path(self.output_dir or "") / f"fit_{refcat.lower()}_ref.ecsv"
-                catalog.write(str(path), format="ascii.ecsv", overwrite=True)
+                save_product(TableProduct(catalog), path)
         alignment.align_to_catalog(correctors, catalog, matching, fitting)
 
     def _ask_service(self, library: Library, correctors: list[Any], name: str) -> Any:
