@@ -14,7 +14,7 @@ from jwgpu.errors import InputError
 log = logging.getLogger(__name__)
 
 #: Group of all images when they are aligned to a catalog: they move together.
-_TOGETHER = 987654
+_TOGETHER = "all images"
 
 
 class AlignmentError(Exception):
