@@ -145,6 +145,18 @@ def test_same_on_every_device(gpu, kind, width):
     assert (found[0][0] & OUTLIER).any()
 
 
+@pytest.mark.parametrize("kind", [SERIES, CORONAGRAPH])
+def test_whole_step_on_a_gpu(cuda, tmp_path, monkeypatch, kind):
+    monkeypatch.chdir(tmp_path)
+    model, _ = cube(kind, 7, (9, 21))
+    parameters = {"rolling_window_width": 5, "save_intermediate_results": True}
+    found = OutlierDetectionStep(device="cuda", **parameters).run(model)
+    if hasattr(cuda.xp, "counts"):
+        assert cuda.xp.counts.launches > 0
+    assert_same(found, OutlierDetectionStep(**parameters).run(model))
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 def test_one_exposure_of_several_integrations():
     model, _ = cube("NRC_IMAGE", 4)
     found = OutlierDetectionStep().run(model)
