@@ -79,16 +79,17 @@ def flag_dithered(
     session : Session
         Whose device computes.
     """
-    grid, medians = _median_on_grid(images, settings, save, session)
+    room = session.where_there_is_room
+    grid, medians = room(lambda: _median_on_grid(images, settings, save, session))
     options = settings.resampling
 
-    def flag(image: Image, _: int) -> None:
+    def flag(image: Image) -> None:
         shape = image.data.shape
         sent = session.send(replace(image, **_NOT_COMPARED))
         xp = namespace_of(sent.data)
         blotted = xp.empty(shape, xp.float32)
         places = pixel_map(image.wcs, grid.wcs, shape, options.step, options.order, xp)
-        blot(medians, places, blotted)
+        blot(session.device.send(medians), places, blotted)
         if save is not None:
             _save_blotted(image, session.fetch(blotted), save)
         counts = xp.zeros(shape[0], xp.int32)
@@ -96,13 +97,13 @@ def flag_dithered(
         flag_blotted(sent.data, sent.err, blotted, sky, settings.limits, sent.dq, counts)
         _take_flags(image, sent.dq, counts, session)
 
-    exhaust(images.map(flag))
+    exhaust(images.map(lambda image, _: room(lambda: flag(image))))
 
 
 def _median_on_grid(
     images: Library, settings: Settings, save: Saver | None, session: Session
 ) -> tuple[OutputGrid, Any]:
-    """Resample each exposure, one after the other; return their grid and their median."""
+    """Resample each exposure, one after the other; return their grid and, on the host, median."""
     models: list[Any] = []
     images.describe(lambda model, _: models.append(model))
     metas = [model.meta for model in models]
@@ -128,10 +129,9 @@ def _median_on_grid(
         mosaic.data[mosaic.wht < limit] = np.nan
         stack.add(session.fetch(mosaic.data), window)
         del mosaic
-    medians = stack.median(session.device)
+    medians = session.fetch(stack.median(session.device))
     if save is not None:
-        fetched = session.fetch(medians)
-        _save_median(median_model, fetched, grid.wcs, save, has_identifier=True)
+        _save_median(median_model, medians, grid.wcs, save, has_identifier=True)
     return grid, medians
 
 
@@ -178,8 +178,9 @@ def flag_aligned(images: Library, settings: Settings, save: Saver | None, sessio
     stack = Stack(shape, images.in_memory)
     resampling = settings.resampling
     first: list[Any] = []
+    room = session.where_there_is_room
 
-    def add(image: Image, _: int) -> None:
+    def add(image: Image) -> None:
         if image.data.shape != shape:
             raise InputError(
                 f"{image.meta.filename}: SCI has the shape {image.data.shape}, the first image "
@@ -194,20 +195,20 @@ def flag_aligned(images: Library, settings: Settings, save: Saver | None, sessio
         is_light = weight < least_weight(weight, settings.fraction)
         stack.add(session.fetch(xp.where(is_light, nothing, sent.data)))
 
-    exhaust(images.map(add, modify=False))
-    medians = stack.median(session.device)
+    exhaust(images.map(lambda image, _: room(lambda: add(image)), modify=False))
+    medians = room(lambda: session.fetch(stack.median(session.device)))
     if save is not None:
-        _save_median(first[0], session.fetch(medians), first[0].meta.wcs, save)
+        _save_median(first[0], medians, first[0].meta.wcs, save)
 
-    def flag(image: Image, _: int) -> None:
+    def flag(image: Image) -> None:
         sent = session.send(replace(image, **_NOT_COMPARED))
         xp = namespace_of(sent.data)
         counts = xp.zeros(shape[0], xp.int32)
-        planes = (sent.data[None], sent.err[None], medians)
+        planes = (sent.data[None], sent.err[None], session.device.send(medians))
         flag_stacked(*planes, settings.limits.snr[0], sent.dq[None], counts)
         _take_flags(image, sent.dq, counts, session)
 
-    exhaust(images.map(flag))
+    exhaust(images.map(lambda image, _: room(lambda: flag(image))))
 
 
 def _take_flags(image: Image, dq: Any, counts: Any, session: Session) -> None:

@@ -169,7 +169,14 @@ class SkyMatchStep(LibraryStep):
         return sky
 
     def _levels(self, image: Image, data: Any, spans: list[Any]) -> list[Level]:
-        """Measure regions of an image."""
+        """Measure regions of an image, where there is room for it."""
+        levels: list[Level] = self.session.where_there_is_room(
+            lambda: self._levels_here(image, data, spans)
+        )
+        return levels
+
+    def _levels_here(self, image: Image, data: Any, spans: list[Any]) -> list[Level]:
+        """Measure regions of an image on the device of this moment."""
         device = self.session.device
         values = usable(device.send(data), device.send(image.dq), self._good_bits)
         most = max(each.shape[1] for each in spans)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 import tempfile
 import warnings
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from dithered_images import HITS, dithered, write_association
+from jwst.datamodels import ModelLibrary
 from offline import official_step
 from products import assert_same_product
 
@@ -298,4 +300,29 @@ def test_same_on_a_gpu(cuda, tmp_path, monkeypatch, resample_data):
         assert cuda.xp.counts.launches > 0
     assert len(list(tmp_path.iterdir())) == (3 + 1 + 3 if resample_data else 1)
     assert_same(found, ours(models, **parameters))
+    assert any(is_outlier(model).any() for model in found)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "resample_data"), [("blot", True), ("outliers", False)], ids=["blot", "flag"]
+)
+def test_a_gpu_that_gets_full_on_the_way(cuda, monkeypatch, caplog, kernel, resample_data):
+    """What was flagged before must not count in medians that are made again."""
+    models = dithered(*MIRI).models()
+    module = importlib.import_module(f"jwgpu.kernels.{kernel}.cuda")
+    name = "blot" if kernel == "blot" else "flag_stacked"
+    whole, calls = getattr(module, name), []
+
+    def narrow(*arguments):
+        calls.append(name)
+        if len(calls) > 1:
+            raise cuda.out_of_memory[0]("no room")
+        whole(*arguments)
+
+    monkeypatch.setattr(module, name, narrow)
+    step = OutlierDetectionStep(device="cuda", resample_data=resample_data)
+    found = models_of(step.run(ModelLibrary([model.copy() for model in models])))
+    assert len(calls) == 1 + 2 * (len(models) - 1)
+    assert "has too little memory (no room): calibrating on the cpu" in caplog.text
+    assert_same(found, ours(models, resample_data=resample_data))
     assert any(is_outlier(model).any() for model in found)

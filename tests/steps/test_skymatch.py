@@ -13,6 +13,7 @@ from stdatamodels.jwst import datamodels
 
 from jwgpu.errors import InputError, ParameterError
 from jwgpu.kernels.sky_statistics import COUNT, HIGHEST, LOWEST, N_MOMENTS, STDDEV, Limits
+from jwgpu.models.lent_models import LentModels
 from jwgpu.models.library import Library
 from jwgpu.models.reading_images import image_of
 from jwgpu.steps.sky_levels import Statistic, matched
@@ -226,6 +227,20 @@ def test_the_device_does_not_matter(noisy, cuda):
         found = SkyMatchStep(device="cuda", nclip=1, in_memory=False, **parameters).run(noisy[:2])
         assert_same(lent(found), want)
     assert cuda.name.startswith("cuda")
+
+
+def test_a_gpu_without_room_leaves_it_to_the_cpu(noisy, cuda, monkeypatch, caplog):
+    want = lent(SkyMatchStep(device="cpu").run(noisy[:2]))
+
+    def full(*_):
+        raise cuda.out_of_memory[0]("no room")
+
+    monkeypatch.setattr("jwgpu.kernels.sky_statistics.cuda.histograms", full)
+    step = SkyMatchStep(device="cuda")
+    library = step.open(noisy[:2])
+    step.apply(library)  # as in a pipeline, which does not begin again
+    assert_same(lent(LentModels(library)), want)
+    assert "has too little memory (no room): calibrating on the cpu" in caplog.text
 
 
 # -- levels that are given ------------------------------------------------------------------------
