@@ -162,7 +162,10 @@ def _row(name: str, theirs: list[float], ours: list[float]) -> None:
 
 
 def differences(ours: Path, theirs: Path) -> list[str]:
-    """Say how far the products of the packages are apart."""
+    """Say how far the products of the packages are apart.
+
+    SCI in units of its error, else relative to the value, or to the typical one if that is larger.
+    """
     import numpy as np
     from astropy.io import fits
     from astropy.table import Table
@@ -186,7 +189,8 @@ def differences(ours: Path, theirs: Path) -> list[str]:
                     said.append(f"{hdu.name} {np.count_nonzero(our != their)} differ")
                 else:
                     gaps = np.count_nonzero(np.isnan(our) != np.isnan(their))
-                    scale = errors if hdu.name == "SCI" else np.nanmedian(np.abs(their))
+                    typical = np.nanmedian(np.abs(their))
+                    scale = errors if hdu.name == "SCI" else np.maximum(np.abs(their), typical)
                     with np.errstate(invalid="ignore", divide="ignore"):
                         worst = np.nanmax(np.abs(our - their) / scale)
                     said.append(f"{hdu.name} {worst:.0e}" + (f" ({gaps} NaN)" if gaps else ""))

@@ -2,9 +2,9 @@
 
     python bench/imaging_worker.py jwst image3 mosaic_asn.json --references DIR --output-dir DIR
 
-Pipelines are called as a user of Python calls them. What each step takes goes into
-``measured.json`` in the output folder; ``NAME=VALUE`` sets a parameter, ``STEP.NAME=VALUE`` one
-of a step.
+Ours is run as its command, the official one as a user of Python calls it. What each step takes goes
+into ``measured.json`` in the output folder; ``NAME=VALUE`` sets a parameter, ``STEP.NAME=VALUE``
+one of a step.
 """
 
 from __future__ import annotations
@@ -40,7 +40,10 @@ class Clock:
         finally:
             self.finish_step(name, 0.0)
 
-    # As an observer of our runs.
+    # As an observer of our runs, and as their display.
+
+    def current_step(self) -> None:
+        """Tell log lines of no step."""
 
     def start_exposure(self, name: str, steps: Any) -> None:
         """Take note of nothing."""
@@ -63,24 +66,29 @@ class Clock:
 
 
 def run_ours(name: str, source: str, settings: argparse.Namespace, clock: Clock) -> None:
-    """Run our pipeline."""
-    from jwgpu import pipelines
+    """Run our command, with a clock in place of the progress display."""
+    from jwgpu.cli import main as command
+    from jwgpu.cli import progress
     from jwgpu.runner.progress import observed_by
 
-    parameters, steps = sorted_out(settings.set)
-    with observed_by(clock):
-        getattr(pipelines, CLASSES[name]).call(
-            source,
-            references=str(settings.references),
-            output_dir=str(settings.output_dir),
-            save_results=True,
-            steps=steps,
-            **parameters,
-        )
+    @contextmanager
+    def shown(*_: Any) -> Iterator[Clock]:
+        with observed_by(clock):
+            yield clock
+
+    progress.shown = shown
+    words = [
+        f"--{'steps.' if '.' in word.partition('=')[0] else ''}{word}" for word in settings.set
+    ]
+    where = ["--references", str(settings.references), "--output-dir", str(settings.output_dir)]
+    status = command([name, source, *where, "--log-level", "warning", *words])
+    if status:
+        sys.exit(status)
 
 
 def run_theirs(name: str, source: str, settings: argparse.Namespace, clock: Clock) -> None:
     """Run the official pipeline."""
+    logging.disable(logging.INFO)
     from jwst import pipeline as official
     from offline import answering
 
@@ -138,7 +146,6 @@ def main() -> None:
     parser.add_argument("--output-dir", type=Path, required=True)
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     settings = parser.parse_args()
-    logging.disable(logging.INFO)
     settings.output_dir.mkdir(parents=True, exist_ok=True)
     clock = Clock()
     run = run_ours if settings.package == "jwgpu" else run_theirs
