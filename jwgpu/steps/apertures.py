@@ -25,8 +25,6 @@ _APERTURES_BY = {
 }
 _OFFSET_BY = {**_APERTURES_BY, "MIRI": ("filter",), "FGS": ("detector",)}
 
-_N_APERTURES = 3
-
 
 @dataclass(frozen=True)
 class Apertures:

@@ -217,7 +217,7 @@ STEPS: tuple[Entry, ...] = (
         "outlier_detection",
         "jwgpu.steps.outlier_detection:OutlierDetectionStep",
         "images, stage 3: flag what the other images do not see",
-        starts_from=("cal", "calints"),
+        starts_from=("asn.json", "calints"),
     ),
     Entry(
         "resample",
