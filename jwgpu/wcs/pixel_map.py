@@ -17,7 +17,7 @@ import numpy as np
 
 from jwgpu.backends import namespace_of
 from jwgpu.errors import ParameterError
-from jwgpu.kernels.pixel_map import evaluate
+from jwgpu.kernels.pixel_map import Series, evaluate
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +49,7 @@ def pixel_map(
     step: float = 1.0,
     order: int = 1,
     xp: Any = np,
+    may_be_series: bool = False,
 ) -> Any:
     """Return where the centre of each pixel of an image falls on another.
 
@@ -65,10 +66,12 @@ def pixel_map(
         Of the splines, 1 or 3.
     xp : module
         Array namespace of the map.
+    may_be_series : bool
+        Return a `jwgpu.kernels.pixel_map.Series` where one gives the whole map.
 
     Returns
     -------
-    array, (y, x, 2) float64
+    array, (y, x, 2) float64, or Series
         Column and row, from 0; NaN outside of the bounding box of `wcs_in`.
 
     Raises
@@ -84,7 +87,7 @@ def pixel_map(
         if width < 2 or height < 2:
             return xp.asarray(_everywhere(exact, shape))
         if step == 1 or max(width, height) <= _FEWEST:
-            return _by_series(exact, shape, window, xp)
+            return _by_series(exact, shape, window, xp, may_be_series)
         if order not in (1, 3):
             raise ParameterError(f"pixmap_order={order}: it must be 1 or 3")
         return xp.asarray(_by_splines(exact, shape, window, step, order))
@@ -126,8 +129,10 @@ def _everywhere(exact: Exact, shape: tuple[int, int]) -> Any:
     return np.ascontiguousarray(np.moveaxis(exact(x, y), 0, -1))
 
 
-def _by_series(exact: Exact, shape: tuple[int, int], window: Window, xp: Any) -> Any:
-    """Find a Chebyshev series that is good enough, and evaluate it."""
+def _by_series(
+    exact: Exact, shape: tuple[int, int], window: Window, xp: Any, may_be_series: bool
+) -> Any:
+    """Find a Chebyshev series that is good enough, and evaluate it if it has to be."""
     left, right, bottom, top = window
     random = np.random.default_rng(0)
     x, y = random.uniform(left, right, _CHECKS), random.uniform(bottom, top, _CHECKS)
@@ -139,10 +144,15 @@ def _by_series(exact: Exact, shape: tuple[int, int], window: Window, xp: Any) ->
         if not np.isfinite(coefficients).all():
             break
         n_terms = coefficients.shape[-1]
-        functions = [_chebyshev(y, bottom, top, n_terms), _chebyshev(x, left, right, n_terms)]
+        functions = [
+            _chebyshev(y, bottom, top, n_terms),
+            _chebyshev(x, left, right, n_terms),
+        ]
         found = np.einsum("aji,nj,ni->an", coefficients, *functions)
         if np.abs(found - truth).max() <= TOLERANCE:
-            return _evaluate(coefficients, shape, window, xp)
+            series = _tabulated(coefficients, window, xp)
+            is_whole = window == (0, shape[1] - 1, 0, shape[0] - 1)
+            return series if may_be_series and is_whole else _evaluate(series, shape, window, xp)
     log.info("the map of the pixels is not smooth, or small: it is evaluated for each of them")
     return xp.asarray(_everywhere(exact, shape))
 
@@ -174,14 +184,23 @@ def _series(exact: Exact, window: Window, n_nodes: int) -> Any:
     return np.ascontiguousarray(coefficients[:, :n_terms, :n_terms])
 
 
-def _evaluate(coefficients: Any, shape: tuple[int, int], window: Window, xp: Any) -> Any:
+def _tabulated(coefficients: Any, window: Window, xp: Any) -> Series:
+    """Return a series with the polynomials at all pixels of the window."""
     left, right, bottom, top = window
     n_terms = coefficients.shape[-1]
     along_y = _chebyshev(np.arange(bottom, top + 1.0), bottom, top, n_terms)
     along_x = _chebyshev(np.arange(left, right + 1.0), left, right, n_terms)
-    inside = xp.empty((len(along_y), len(along_x), 2))
-    tables = (coefficients, along_y, np.ascontiguousarray(along_x.T))
-    evaluate(*(*map(xp.asarray, tables), inside))
+    tables = (
+        coefficients,
+        np.ascontiguousarray(along_y),
+        np.ascontiguousarray(along_x.T),
+    )
+    return Series(*map(xp.asarray, tables))
+
+
+def _evaluate(series: Series, shape: tuple[int, int], window: Window, xp: Any) -> Any:
+    inside = xp.empty((len(series.along_y), series.along_x.shape[1], 2))
+    evaluate(*series, inside)
     return _put_into(inside, shape, window)
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from jwgpu.kernels import compiled
 from jwgpu.kernels.drizzle import KERNELS, Drop, Pixels, Sums, drizzle, finish
 from jwgpu.kernels.drizzle import cpu as body
+from jwgpu.kernels.pixel_map import Series, evaluate
 
 #: What rounding leaves: the official kernels compute some functions in single precision.
 ROUNDING = 3e-7
@@ -220,6 +221,36 @@ def test_variances_of_several_images(time):
     assert known.any()
     np.testing.assert_allclose(errors[known], np.sqrt(np.nansum(wanted, axis=0))[known], rtol=1e-6)
     assert np.isnan(errors[~known]).all()
+
+
+@pytest.mark.parametrize("pixfrac", [1.0, 0.6])
+@pytest.mark.parametrize("kernel", ["square", "turbo"])
+def test_a_series_is_the_map_that_it_stands_for(kernel, pixfrac, monkeypatch):
+    """Evaluated on the way, row by row, or before: to the bit, for any bands."""
+    rng = np.random.default_rng(7)
+    image, weight = exposure(rng, 50, 90)
+    places = pixel_map(50, 90, (80, 110), turn=0.4)
+    x, y = np.arange(90.0), np.arange(50.0)
+    series = Series(
+        np.array(
+            [[[places[0, 0, k], 0.9, 1e-4], [0.4 - 0.8 * k, 1e-4, 0], [0, 0, 0]] for k in (0, 1)]
+        ),
+        np.stack([np.ones(50), y, y**2], axis=-1),
+        np.stack([np.ones(90), x, x**2]),
+    )
+    whole_map = np.empty((50, 90, 2))
+    evaluate(*series, whole_map)
+    found = []
+    for used, band in ((whole_map, 128), (series, 128), (series, 7)):
+        monkeypatch.setattr(body, "BAND", band)
+        sums = output((80, 110), values=2)
+        pixels = everything(np.random.default_rng(1), image, weight, used)
+        drizzle(pixels, whole(kernel, pixfrac, 1.0, 50, 90), sums, 2)
+        found.append(sums)
+    assert found[0].weights.any()
+    for sums in found[1:]:
+        for ours, first in zip(sums, found[0], strict=True):
+            np.testing.assert_array_equal(ours, first)
 
 
 @pytest.mark.parametrize("kernel", KERNELS)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jwgpu.kernels.drizzle import KERNELS, Drop, Pixels, Sums, drizzle, finish
+from jwgpu.kernels.pixel_map import Series, evaluate
 
 #: A GPU's exponential differs from that of the CPU in the last bit, and so may a share.
 EXPONENTIAL = 1e-6
@@ -225,3 +226,26 @@ def test_any_shapes_scales_and_turns(
     grid = turned_map(rows, columns, shape, scale, turn)
     drop = whole(kernel, pixfrac, 1 / scale, (rows, columns))
     check(open_device("emulated"), [image(random, grid, True, "v-v", True)], shape, drop)
+
+
+@pytest.mark.parametrize("kernel", ["square", "turbo"])
+def test_a_series_for_the_map(gpu: Any, kernel: str) -> None:
+    random = np.random.default_rng(9)
+    size, shape = (12, 17), (20, 24)
+    y, x = np.arange(12.0), np.arange(17.0)
+    series = Series(
+        np.array([[[4.0, 0.9], [-0.2, 1e-3]], [[2.0, 0.2], [0.9, 1e-3]]]),
+        np.stack([np.ones(12), y], axis=-1),
+        np.stack([np.ones(17), x]),
+    )
+    places = np.empty((*size, 2))
+    evaluate(*series, places)
+    pixels = image(random, places, False, "vvv", True)
+    sums = [empty_sums(shape, pixels) for _ in range(2)]
+    drop = whole(kernel, 1.0, 1.0, size)
+    drizzle(pixels, drop, sums[0], 3)
+    found = sent(gpu, sums[1])
+    on_gpu = sent(gpu, pixels._replace(pixel_map=None))
+    drizzle(on_gpu._replace(pixel_map=sent(gpu, series)), drop, found, 3)
+    assert sums[0].weights.any()
+    same(gpu, found, sums[0], 0)

@@ -23,7 +23,7 @@ EXPECTED = {
     "sent": {
         IMAGE2: 5,  # values, flags, error, and two variances
         "references.collection.References.load": 4,  # flat, its error and flags; area
-        "wcs.pixel_map._evaluate": 3,  # the series of the map, and its functions
+        "wcs.pixel_map._tabulated": 3,  # the series of the map, and its functions
     },
     "fetched": {
         # the mosaic: values, error, weight, context, three variances

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import gwcs
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from stcal.resample.utils import calc_pixmap
 
 from jwgpu.errors import ParameterError
 from jwgpu.kernels import compiled
+from jwgpu.kernels.pixel_map import Series, evaluate
 from jwgpu.wcs.output import GridOptions, grid_around
 from jwgpu.wcs.pixel_map import pixel_map
 
@@ -99,3 +102,19 @@ def test_same_on_every_device(gpu, box):
 def test_options_that_make_no_sense(step, order):
     with pytest.raises(ParameterError, match="pixmap_"):
         pixel_map(*both(CAMERAS[0]), step=step, order=order)
+
+
+@pytest.mark.parametrize("box", [None, ((3, 90.5), (-0.5, 100.2))])
+def test_a_series_stands_for_a_whole_map_only(box):
+    model = calibrated(*CAMERAS[0])
+    wcs = deepcopy(model.meta.wcs)
+    wcs.bounding_box = box
+    grid = grid_around([model.meta], model.data.shape)
+    found = pixel_map(wcs, grid.wcs, model.data.shape, may_be_series=True)
+    whole = pixel_map(wcs, grid.wcs, model.data.shape)
+    assert isinstance(found, Series) == (box is None)
+    if box is None:
+        values = np.empty_like(whole)
+        evaluate(*found, values)
+        found = values
+    np.testing.assert_array_equal(found, whole)

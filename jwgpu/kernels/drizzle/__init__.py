@@ -40,7 +40,7 @@ class Pixels(NamedTuple):
     data : array, (y, x) float32
     weight : array, (y, x) float32
         Weight of each pixel; 0 leaves it out.
-    pixel_map : array, (y, x, 2) float64
+    pixel_map : array, (y, x, 2) float64, or Series
         Where the centre of each pixel falls: column and row of the output, from 0. NaN leaves
         it out.
     level : float
@@ -118,7 +118,7 @@ def drizzle(pixels: Pixels, drop: Drop, sums: Sums, bit: int = 0) -> None:
     ----------
     Fruchter & Hook 2002, PASP 114, 144.
     """
-    arrays = [pixels.data, pixels.weight, pixels.pixel_map, sums.values, sums.weights]
+    arrays = [pixels.data, pixels.weight, sums.values, sums.weights]
     implementation(__name__, *arrays).drizzle(pixels, drop, sums, bit)
 
 

@@ -34,11 +34,15 @@ from jwgpu.kernels.drizzle.overlap_cpu import (
     small_shares,
 )
 from jwgpu.kernels.drizzle.reach_cpu import reach_of
+from jwgpu.kernels.pixel_map import Series
+from jwgpu.kernels.pixel_map.cpu import evaluate_row
 
 SQUARE, POINT, TURBO, GAUSSIAN, LANCZOS2, LANCZOS3 = range(len(KERNELS))
 BAND = 128  # rows of the output that are summed at a time
 PIXELS = 2**19  # of the output, at most, in a band
 AREAS = 2**16  # of the overlaps that are computed at a time, at most
+
+NO_SERIES = (np.empty((0, 0, 0)), np.empty((0, 0)), np.empty((0, 0)))
 
 FWHM = 2.3548  # of a Gaussian, in sigma
 GAUSSIAN_REACH = 2.5  # sigma
@@ -102,6 +106,15 @@ def add_boxes(
 
 
 @compiled
+def hold_row(row: Any, series: Any, held: Any, numbers: Any, scratch: Any) -> None:
+    """Evaluate a row of the map, unless it is held; ``numbers`` says which are."""
+    k = row % len(held)
+    if numbers[k] != row:
+        numbers[k] = row
+        evaluate_row(row, series[0], series[1], series[2], scratch, held[k])
+
+
+@compiled
 def spread_quadrangles(
     band: Any, image: Any, weight: Any, flags: Any, places: Any, drop: Any, totals: Any
 ) -> None:
@@ -116,15 +129,20 @@ def spread_quadrangles(
     weight : array, (y, x) float32
     flags : (array, array)
         Of the image and the output; empty if there are none.
-    places : (array, array)
-        The map, (y, 2 x) float64, and the reach of strips, (y, strips, 4) float64.
+    places : (array, tuple of 3 arrays, array)
+        The map, (y, x, 2) float64, or a series (the other is empty), and the reach of strips,
+        (y, strips, 4) float64.
     drop : (tuple, float)
         The window, and half the side of the shrunken pixels.
     totals : array, (pixels, LANES) float32
     """
     first, stop = band[0], band[1]
-    pixel_map, reach = places
+    whole, series, reach = places
     window, half = drop
+    n_y, n_x = weight.shape
+    # The rows around the one at hand, where they are evaluated on the way.
+    held, numbers, scratch = np.empty((3, n_x, 2)), np.full(3, -1), np.empty(n_x)
+    pixel_map = held.reshape(3, 2 * n_x) if series[0].size else whole.reshape(n_y, 2 * n_x)
     side = 2 * (STRIP + 1)
     low_left, low_right, high_left, high_right = np.empty((4, side))
     xs, ys = np.empty((4, STRIP)), np.empty((4, STRIP))
@@ -141,16 +159,19 @@ def spread_quadrangles(
         for strip in range(reach.shape[1]):
             if not (reach[y, strip, 3] >= first and reach[y, strip, 2] <= stop - 1):
                 continue
+            if series[0].size:
+                for row in range(max(y - 1, 0), min(y + 2, n_y)):
+                    hold_row(row, series, held, numbers, scratch)
             x = window[0] + strip * STRIP
             number = min(STRIP, window[1] + 1 - x)
             if half == 0.5:
-                find_corners(pixel_map, y, -half, x, -half, number + 1, low_left)
-                find_corners(pixel_map, y, half, x, -half, number + 1, high_left)
+                find_corners(pixel_map, n_y, y, -half, x, -half, number + 1, low_left)
+                find_corners(pixel_map, n_y, y, half, x, -half, number + 1, high_left)
             else:
-                find_corners(pixel_map, y, -half, x, -half, number, low_left)
-                find_corners(pixel_map, y, -half, x, half, number, low_right)
-                find_corners(pixel_map, y, half, x, -half, number, high_left)
-                find_corners(pixel_map, y, half, x, half, number, high_right)
+                find_corners(pixel_map, n_y, y, -half, x, -half, number, low_left)
+                find_corners(pixel_map, n_y, y, -half, x, half, number, low_right)
+                find_corners(pixel_map, n_y, y, half, x, -half, number, high_left)
+                find_corners(pixel_map, n_y, y, half, x, half, number, high_right)
             load_values(image[0], image[1], y, x, number, values)
             n_rows, n_columns = place_boxes(
                 corners, weight[y, x:], number, xs, ys, left, bottom, scale
@@ -209,8 +230,11 @@ def spread_centres(
     `part_of`).
     """
     first, stop, start, width = band
-    pixel_map, strips = places
+    whole, series, strips = places
     window, kind, terms = drop
+    n_x = weight.shape[1]
+    held, numbers, scratch = np.empty((1, n_x, 2)), np.full(1, -1), np.empty(n_x)
+    pixel_map = held if series[0].size else whole
     given, collected = flags
     reach = terms[0]
     values = np.zeros((STRIP, LANES), np.float32)
@@ -220,12 +244,14 @@ def spread_centres(
         for strip in range(strips.shape[1]):
             if not (strips[y, strip, 3] >= first and strips[y, strip, 2] <= stop - 1):
                 continue
+            if series[0].size:
+                hold_row(y, series, held, numbers, scratch)
             x_first = window[0] + strip * STRIP
             number = min(STRIP, window[1] + 1 - x_first)
             load_values(image[0], image[1], y, x_first, number, values)
             for i in range(number):
                 x = x_first + i
-                across, along = pixel_map[y, 2 * x], pixel_map[y, 2 * x + 1]
+                across, along = pixel_map[y % len(pixel_map), x]
                 if weight[y, x] == 0 or not (abs(across) < FAR and abs(along) < FAR):
                     continue
                 left, right = rounded(across - reach), rounded(across + reach)
@@ -271,17 +297,24 @@ def terms_of(drop: Any) -> tuple[float, float, float]:
 
 def drizzle(pixels: Any, drop: Any, sums: Any, bit: int) -> None:
     """Add an image to sums; see :func:`jwgpu.kernels.drizzle.drizzle`."""
-    n_y, n_x = pixels.data.shape
+    shape = pixels.data.shape
+    pixel_map, series = pixels.pixel_map, NO_SERIES
+    if isinstance(pixel_map, Series):
+        pixel_map, series = np.empty((0, 0, 2)), tuple(pixel_map)
     window = tuple(int(edge) for edge in drop.window)
     spread: Any = spread_quadrangles
-    shape: tuple[Any, ...] = (window, drop.pixfrac / 2)
+    form: tuple[Any, ...] = (window, drop.pixfrac / 2)
     reach = 0.5
     if drop.kernel != "square":
         kind = KERNELS.index(drop.kernel)
         table = lanczos_table(int(drop.kernel[-1])) if kind >= LANCZOS2 else np.ones(1, np.float32)
         terms = terms_of(drop)
-        spread, shape, reach = spread_centres, (window, kind, (*terms, table)), terms[0] + 0.5
-    strips = reach_of(pixels.pixel_map, window, reach)
+        spread, form, reach = (
+            spread_centres,
+            (window, kind, (*terms, table)),
+            terms[0] + 0.5,
+        )
+    strips = reach_of(pixel_map, series, shape, window, reach)
     first, stop, start, width = _part_of_output(strips, window, sums.weights.shape)
     if first >= stop or width <= 0:
         return
@@ -290,8 +323,8 @@ def drizzle(pixels: Any, drop: Any, sums: Any, bit: int) -> None:
         (_planes_of(pixels), np.float32(pixels.level)),
         pixels.weight,
         (_or_empty(pixels.flags, np.uint32), _or_empty(sums.flags, np.uint32)),
-        (pixels.pixel_map.reshape(n_y, 2 * n_x), strips),
-        shape,
+        (pixel_map, series, strips),
+        form,
     )
     output = _arrays_of(sums)
     mask = np.array([1 << bit], np.uint32).view(np.int32)[0]

@@ -10,6 +10,7 @@ from jwgpu.backends import namespace_of
 from jwgpu.kernels.drizzle import KERNELS
 from jwgpu.kernels.drizzle.cpu import lanczos_table, terms_of
 from jwgpu.kernels.launching import launch
+from jwgpu.kernels.pixel_map import Series, evaluate
 
 #: As in the source: sides of a tile, and pixels of a box whose shares are kept.
 TILE, SMALL_BOX = 16, 9
@@ -18,6 +19,10 @@ TILE, SMALL_BOX = 16, 9
 def drizzle(pixels: Any, drop: Any, sums: Any, bit: int) -> None:
     """Add an image to sums; see :func:`jwgpu.kernels.drizzle.drizzle`."""
     xp = namespace_of(pixels.data)
+    if isinstance(pixels.pixel_map, Series):
+        places = xp.empty((*pixels.data.shape, 2))
+        evaluate(*pixels.pixel_map, places)
+        pixels = pixels._replace(pixel_map=places)
     left, right, bottom, top = (int(edge) for edge in drop.window)
     n_out = tuple(map(np.int32, sums.weights.shape))
     window = (left, bottom, right + 1 - left, top + 1 - bottom)
@@ -47,7 +52,12 @@ def drizzle(pixels: Any, drop: Any, sums: Any, bit: int) -> None:
     table = xp.asarray(lanczos_table(int(drop.kernel[-1]))) if is_sinc else None
     n_table = np.int32(0 if table is None else table.size)
     numbers = (np.int32(kind), reach, height, steepness, table, n_table)
-    arguments = (*given, *numbers, *_of_image(xp, pixels), *_of_sums(sums, bit, pixels.time))
+    arguments = (
+        *given,
+        *numbers,
+        *_of_image(xp, pixels),
+        *_of_sums(sums, bit, pixels.time),
+    )
     tiles = (*n_out, boxes, shares, entries, starts)
     launch(__file__, "add_pixels", n_tiles * TILE**2, (*arguments, *tiles), block=TILE**2)
 
@@ -58,7 +68,12 @@ def finish(sums: Any, fill: float, scaling: float) -> Any:
     n = sums.weights.size
     errors = None if sums.variances is None else xp.empty(sums.weights.shape, xp.float32)
     arrays = (sums.values, sums.weights, sums.variances, sums.variance_weights, errors)
-    numbers = (np.int32(len(sums.values)), np.int64(n), np.float32(fill), np.float64(scaling))
+    numbers = (
+        np.int32(len(sums.values)),
+        np.int64(n),
+        np.float32(fill),
+        np.float64(scaling),
+    )
     launch(__file__, "finish", n, (*arrays, *numbers))
     return errors
 

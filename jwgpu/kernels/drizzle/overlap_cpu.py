@@ -33,7 +33,7 @@ FAR = 1e9
 
 @compiled
 def find_corners(
-    pixel_map: Any, y: Any, dy: Any, x: Any, dx: Any, number: Any, places: Any
+    pixel_map: Any, n_y: Any, y: Any, dy: Any, x: Any, dx: Any, number: Any, places: Any
 ) -> None:
     """Write where one corner of each pixel of a strip falls.
 
@@ -43,7 +43,10 @@ def find_corners(
     Parameters
     ----------
     pixel_map : array, (rows, 2 * columns) float64
-        Column and row of the output for each pixel, one after the other.
+        Column and row of the output for each pixel, one after the other: of all rows of the
+        image, or of some that follow each other, each at its number modulo how many they are.
+    n_y : int
+        Rows of the image.
     y, dy, x, dx : int, float, int, float
         Row, and first column.
     number : int
@@ -51,16 +54,17 @@ def find_corners(
     places : array, (2 * (STRIP + 1)) float64
         Gets column and row of each corner.
     """
-    n_y, n_x = pixel_map.shape[0], pixel_map.shape[1] // 2
+    n_rows, n_x = pixel_map.shape[0], pixel_map.shape[1] // 2
     j = min(max(y + int(np.floor(dy)), 0), n_y - 2)
+    low, high = j % n_rows, (j + 1) % n_rows
     v = y - j + dy
     left = x + int(np.floor(dx))
     u = dx - np.floor(dx)
     inner, outer = min(max(-left, 0), number), max(min(n_x - 1 - left, number), 0)
     # From 0, so that no index can be one from the end, which a vector could not hold.
     at = 2 * (left + inner)
-    low_left, low_right = pixel_map[j, at:], pixel_map[j, at + 2 :]
-    high_left, high_right = pixel_map[j + 1, at:], pixel_map[j + 1, at + 2 :]
+    low_left, low_right = pixel_map[low, at:], pixel_map[low, at + 2 :]
+    high_left, high_right = pixel_map[high, at:], pixel_map[high, at + 2 :]
     wanted = places[2 * inner :]
     for k in range(2 * (outer - inner)):
         below = low_left[k] * (1.0 - u) + low_right[k] * u
@@ -72,14 +76,21 @@ def find_corners(
         i = min(0, n_x - 2) if left + k < 0 else n_x - 2
         u = left + k - i + dx - np.floor(dx)
         for at in range(2 * i, 2 * i + 2):
-            below = pixel_map[j, at] * (1.0 - u) + pixel_map[j, at + 2] * u
-            above = pixel_map[j + 1, at] * (1.0 - u) + pixel_map[j + 1, at + 2] * u
+            below = pixel_map[low, at] * (1.0 - u) + pixel_map[low, at + 2] * u
+            above = pixel_map[high, at] * (1.0 - u) + pixel_map[high, at + 2] * u
             places[2 * k + at - 2 * i] = below * (1.0 - v) + above * v
 
 
 @compiled
 def place_boxes(
-    corners: Any, weight: Any, number: Any, xs: Any, ys: Any, left: Any, bottom: Any, scale: Any
+    corners: Any,
+    weight: Any,
+    number: Any,
+    xs: Any,
+    ys: Any,
+    left: Any,
+    bottom: Any,
+    scale: Any,
 ) -> Any:
     """Find the box of output pixels that each quadrangle touches, and count from its corner.
 
@@ -105,7 +116,12 @@ def place_boxes(
     first, second, third, fourth = corners
     for i in range(number):
         x0, x1, x2, x3 = first[2 * i], second[2 * i], third[2 * i], fourth[2 * i]
-        y0, y1, y2, y3 = first[2 * i + 1], second[2 * i + 1], third[2 * i + 1], fourth[2 * i + 1]
+        y0, y1, y2, y3 = (
+            first[2 * i + 1],
+            second[2 * i + 1],
+            third[2 * i + 1],
+            fourth[2 * i + 1],
+        )
         x_low, x_high = min(min(x0, x1), min(x2, x3)), max(max(x0, x1), max(x2, x3))
         y_low, y_high = min(min(y0, y1), min(y2, y3)), max(max(y0, y1), max(y2, y3))
         jacobian = 0.5 * abs((x1 - x3) * (y0 - y2) - (x0 - x2) * (y1 - y3))
@@ -245,7 +261,14 @@ def small_shares(
 
 @compiled
 def large_shares(
-    x: Any, y: Any, scale: Any, first: Any, stop: Any, n_rows: Any, n_columns: Any, shares: Any
+    x: Any,
+    y: Any,
+    scale: Any,
+    first: Any,
+    stop: Any,
+    n_rows: Any,
+    n_columns: Any,
+    shares: Any,
 ) -> None:
     """Leave in ``shares[n_columns * row + column, i]`` the share of quadrangles ``first:stop``.
 

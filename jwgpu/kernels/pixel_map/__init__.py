@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from jwgpu.backends import implementation
+
+
+class Series(NamedTuple):
+    """A map that is not evaluated yet.
+
+    Attributes
+    ----------
+    coefficients, along_y, along_x : array, float64
+        See `evaluate`.
+    """
+
+    coefficients: Any
+    along_y: Any
+    along_x: Any
 
 
 def evaluate(coefficients: Any, along_y: Any, along_x: Any, pixel_map: Any) -> None:
