@@ -13,10 +13,11 @@ from jwgpu.associations import is_association, open_library, read_association
 from jwgpu.errors import InputError
 from jwgpu.models.lent_models import BorrowedLibrary, LentModels
 from jwgpu.models.library import Library
-from jwgpu.models.reading_images import image_of, read_image
+from jwgpu.models.reading_images import read_image
 from jwgpu.pipelines.base import CalibrationPipeline
 from jwgpu.steps.assign_mtwcs import AssignMTWcsStep
 from jwgpu.steps.base import param
+from jwgpu.steps.library_step import images_in
 from jwgpu.steps.outlier_detection import OutlierDetectionStep
 from jwgpu.steps.resample import ResampleStep
 from jwgpu.steps.skymatch import SkyMatchStep
@@ -144,12 +145,7 @@ class Image3Pipeline(CalibrationPipeline):
             return _Job(BorrowedLibrary(source), name or "library", name, content.get("asn_id"))
         if isinstance(source, Library):
             return _Job(source, "library")
-        models = list(source) if isinstance(source, (list, tuple)) else [source]
-        images = [
-            item if isinstance(item, (str, Path)) else image_of(item.copy()) for item in models
-        ]
-        if not images:
-            raise InputError("there are no images: give at least one")
+        images = images_in(source, self.make_input_path)
         library = Library(images, in_memory=self.in_memory, open_image=_read)
         return _Job(library, library.members[0][0])
 

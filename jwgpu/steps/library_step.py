@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,7 +17,7 @@ from jwgpu.models.reading_images import image_of, read_image
 from jwgpu.steps.base import CalibrationStep, log
 from jwgpu.steps.stpipe_step import StpipeStep
 
-__all__ = ["FailStep", "LibraryStep"]
+__all__ = ["FailStep", "LibraryStep", "images_in"]
 
 
 class FailStep(Exception):
@@ -103,20 +103,9 @@ class LibraryStep(CalibrationStep):
             return open_library(
                 association, kinds, in_memory=in_memory, open_image=self._read_image
             )
-        is_single = isinstance(source, (str, Path)) or not isinstance(source, Sequence)
-        items = [source] if is_single else list(source)
-        if not items:
-            raise InputError("there are no images: give at least one")
-        items = [self._item(item) for item in items]
+        items = images_in(source, self.make_input_path, copies=self.parent is None)
         entries = [{"exptype": "SCIENCE"} if isinstance(item, Path) else {} for item in items]
         return Library(items, entries, in_memory=in_memory, open_image=self._read_image)
-
-    def _item(self, item: Any) -> Any:
-        if isinstance(item, str):
-            item = self.make_input_path(item)
-        if isinstance(item, (str, Path)):
-            return Path(item)
-        return image_of(item if self.parent is not None else item.copy())
 
     @staticmethod
     def _read_image(path: Path) -> Any:
@@ -139,3 +128,37 @@ class LibraryStep(CalibrationStep):
         if isinstance(model, AbstractModelLibrary):  # which calls this for each model
             return super(StpipeStep, self).save_model(model, *arguments, **keywords)
         return super().save_model(model, *arguments, **keywords)
+
+
+def images_in(
+    source: Any, input_path: Callable[[str], str | Path], *, copies: bool = True
+) -> list[Any]:
+    """Return the files and images of a list, or of one file or data model.
+
+    Parameters
+    ----------
+    source : str, Path, JwstDataModel, or sequence of them
+    input_path : callable
+        Returns where a file name is meant to be.
+    copies : bool
+        Whether data models are copied, and so left as they are.
+
+    Returns
+    -------
+    list of Path or Image
+
+    Raises
+    ------
+    InputError
+        If there are none.
+    """
+    is_single = isinstance(source, (str, Path)) or not isinstance(source, Sequence)
+    found: list[Any] = []
+    for item in [source] if is_single else source:
+        if isinstance(item, (str, Path)):
+            found.append(Path(input_path(item) if isinstance(item, str) else item))
+        else:
+            found.append(image_of(item.copy() if copies else item))
+    if not found:
+        raise InputError("there are no images: give at least one")
+    return found

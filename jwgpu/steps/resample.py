@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from jwgpu.models.images import Image
 from jwgpu.models.lent_models import BorrowedLibrary, LentModels
 from jwgpu.models.library import Library
 from jwgpu.models.mosaics import Mosaic, model_of_mosaic
-from jwgpu.models.reading_images import image_of, model_of_image
+from jwgpu.models.reading_images import model_of_image
 from jwgpu.steps.base import param
 from jwgpu.steps.image_step import ImageStep
+from jwgpu.steps.library_step import images_in
 from jwgpu.steps.resampler import Options, Resampler
 from jwgpu.wcs.output import GridOptions, OutputGrid, grid_around, read_grid
 
@@ -97,8 +98,9 @@ class ResampleStep(ImageStep):
             association = read_association(source)
             kinds = sorted({member.kind for member in association.members})
             source = open_library(association, kinds, in_memory=self.in_memory)
-        elif isinstance(source, (list, tuple)):
-            source = Library([image_of(model.copy()) for model in source])
+        elif isinstance(source, Sequence) and not isinstance(source, str):
+            images = images_in(source, self.make_input_path)
+            source = Library(images, in_memory=self.in_memory)
         elif self.single and not isinstance(source, Library):
             source = Library([self.open(self._own(source))])
         if not isinstance(source, Library):

@@ -12,6 +12,7 @@ import pytest
 from astropy.io import fits
 from astropy.modeling.models import Shift
 from image_exposures import CAMERAS, calibrated
+from jwst.datamodels import ModelContainer
 from offline import official_step
 from products import assert_same_product
 from scipy.ndimage import maximum_filter
@@ -325,6 +326,19 @@ def test_association(official, tmp_path, monkeypatch):
         assert_same_keywords(ours, theirs)
         found.append(ours)
     np.testing.assert_array_equal(found[0].data, found[1].data)
+
+
+def test_a_list_of_files_and_an_official_container(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    models = dithered(2)
+    want = ResampleStep().run(models)
+    for model in models:
+        model.save(model.meta.filename)
+    names = [model.meta.filename for model in models]
+    for source in (names, ModelContainer(models)):
+        np.testing.assert_array_equal(ResampleStep().run(source).data, want.data)
+    with pytest.raises(InputError, match="there are no images"):
+        ResampleStep().run([])
 
 
 def test_more_images_than_bits(official):
