@@ -204,7 +204,9 @@ class Resampler:
         errors = finish(sums, options.fill, float(1.0 / self.ratio**2))
         mosaic = Mosaic(sums.values[0], sums.weights, err=errors, model=self._model)
         if options.with_context:
-            mosaic.con = namespace_of(sums.weights).stack(self._context)
+            planes = self._context
+            is_one = len(planes) == 1
+            mosaic.con = planes[0][None] if is_one else namespace_of(planes[0]).stack(planes)
         mosaic.dq = sums.flags
         if options.errors == "drizzled":
             mosaic.err = (sums.values[1] / self.ratio).astype(np.float32)
