@@ -87,7 +87,13 @@ class CalibrationStep(Divisible, StpipeStep):
     @functools.cached_property
     def session(self) -> Session:
         """The run that this step is part of."""
-        return self.parent.session if self.parent is not None else Session.of(self)
+        if self.parent is not None:
+            session: Session = self.parent.session
+            return session
+        session = Session.of(self)
+        if session.max_memory is not None and not (self.reads_ramps or self.can_be_cut):
+            log.warning("%s: max_memory does not count here, only for ramps", self.class_alias)
+        return session
 
     # -- what a step does ---------------------------------------------------------------------
 
@@ -238,10 +244,9 @@ class CalibrationStep(Divisible, StpipeStep):
         """
         if self.parent is not None:  # which tries again as a whole
             return self._attempt(source)
-        can_be_cut = type(self).in_blocks is not CalibrationStep.in_blocks
         return self.session.where_there_is_room(
             lambda: self._attempt(source),
-            in_blocks=can_be_cut and isinstance(source, (str, Path)),
+            in_blocks=self.can_be_cut and isinstance(source, (str, Path)),
         )
 
     def _attempt(self, source: Any) -> Any:
@@ -252,6 +257,11 @@ class CalibrationStep(Divisible, StpipeStep):
                 return self.close(self.session.fetch(blocks.run([self])))
         exposure = self.session.send(self.open(source))
         return self.close(self.session.fetch(self.apply(exposure)))
+
+    @property
+    def can_be_cut(self) -> bool:
+        """Whether this step knows a way in blocks."""
+        return type(self).in_blocks is not CalibrationStep.in_blocks
 
     def in_blocks(self, source: str | Path) -> Blocks | None:
         """Return a file's exposure for its way in blocks; None to take it in one piece."""

@@ -21,6 +21,7 @@ from jwgpu.errors import ReferenceFileError
 from jwgpu.models.ramp import Ramp
 from jwgpu.references.types import GainReference, SuperBiasReference
 from jwgpu.steps.base import RampStep, SkipStep, param
+from jwgpu.steps.source_catalog import SourceCatalogStep
 from jwgpu.steps.suffixes import remove_suffix
 
 
@@ -227,3 +228,11 @@ def test_crds_is_asked_about_the_first_exposure_of_an_association(tmp_path, kind
     for given in (path, str(path), [tmp_path / "a_cal.fits"], [model]):
         found, observatory = WfsCombineStep._get_crds_parameters(given)
         assert (found["meta.instrument.name"], observatory) == ("NIRCAM", "jwst")
+
+
+@pytest.mark.parametrize("is_of_ramps", [True, False])
+def test_a_limit_of_memory_that_does_not_count_is_told_of(is_of_ramps, caplog):
+    step = AddStep() if is_of_ramps else SourceCatalogStep()
+    step.max_memory = "4GB"
+    assert step.session.max_memory == 4 * 10**9
+    assert ("max_memory does not count here" in caplog.text) is not is_of_ramps
