@@ -1,4 +1,7 @@
-"""The columns of a source catalogue: names, order, descriptions, formats."""
+"""The columns of a source catalogue: names, order, descriptions, formats.
+
+They are part of the product: word for word what readers find in official catalogues.
+"""
 
 from __future__ import annotations
 
