@@ -12,7 +12,7 @@ import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import Table
-from dithered_fields import FIELDS, Dithered, dithered
+from dithered_fields import FIELDS, Dithered, associate, dithered
 from offline import answering
 from products import assert_same_product
 from stdatamodels.jwst import datamodels
@@ -170,6 +170,24 @@ def test_one_image(tmp_path: Path) -> None:
     theirs = run_official(field.images[0], field, tmp_path / "theirs", splines())
     ours = run_ours(field.images[0], field, tmp_path / "ours", splines())
     assert_same_files(ours, theirs)
+
+
+def test_moving_target(tmp_path: Path) -> None:
+    field = dithered(*FIELDS[0])
+    for number, path in enumerate(field.images):
+        with datamodels.open(str(path)) as model:
+            model.meta.target.type = "MOVING"
+            model.meta.wcsinfo.mt_ra = model.meta.wcsinfo.ra_ref + 1e-5 * number
+            model.meta.wcsinfo.mt_dec = model.meta.wcsinfo.dec_ref - 2e-5 * number
+            model.save(str(tmp_path / path.name))
+    source = associate(tmp_path, [path.name for path in field.images])
+    options = {**splines(), "source_catalog.skip": True}
+    theirs = run_official(source, field, tmp_path / "theirs", options)
+    ours = run_ours(source, field, tmp_path / "ours", options)
+    assert_same_files(ours, theirs)
+    header = fits.getheader(ours / "mosaic_i2d.fits")
+    assert header["S_MTWCS"] == "COMPLETE"
+    assert "S_TWKREG" not in header
 
 
 def test_only_science_members_count(tmp_path: Path) -> None:
