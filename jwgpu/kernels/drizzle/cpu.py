@@ -330,9 +330,11 @@ def drizzle(pixels: Any, drop: Any, sums: Any, bit: int) -> None:
     mask = np.array([1 << bit], np.uint32).view(np.int32)[0]
 
     def add(begin: int, end: int) -> None:
-        totals = np.empty((min(n_rows, end - begin) * width, LANES), np.float32)
-        for low in range(first + begin, first + end, n_rows):
-            high = min(low + n_rows, first + end)
+        n_bands = -(-(end - begin) // n_rows)
+        height = -(-(end - begin) // n_bands)  # so that none is left with a few rows
+        totals = np.empty((height * width, LANES), np.float32)
+        for low in range(first + begin, first + end, height):
+            high = min(low + height, first + end)
             open_band(low, high, start, width, output, totals)
             spread((low, high, start, width), *shared, totals)
             close_band(low, high, start, width, mask, float(pixels.time), output, totals)
