@@ -16,14 +16,87 @@ from jwgpu.errors import ProductError
 from jwgpu.models.stored_planes import ALL, Array, Shape, StoredPlanes, within
 
 
+class ScratchFile:
+    """A file without a name, for one array or many.
+
+    It goes with the last reference to this object, or with the process, whatever ends it.
+
+    Parameters
+    ----------
+    folder : Path
+        Where it is, from when it is first asked for room.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._file: IO[bytes] | None = None
+        self._size = 0
+
+    def __del__(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def make_room(self, needed: int, is_sparse: bool = False) -> int:
+        """Return the place of a number of bytes, all zero, behind all that there are.
+
+        Raises
+        ------
+        OSError
+            If there is no room, unless ``is_sparse`` says that much of it will never be written.
+            Room that was given before counts only once it is written.
+        """
+        free = shutil.disk_usage(self.folder).free
+        if free < needed and not is_sparse:
+            raise OSError(errno.ENOSPC, f"{needed / 1e9:.1f} GB needed, {free / 1e9:.1f} free")
+        if self._file is None:
+            file = tempfile.TemporaryFile(dir=self.folder, prefix=".jwgpu-")  # noqa: SIM115
+            self._file = file
+        place = self._size
+        os.truncate(self._file.fileno(), place + needed)
+        self._size += needed
+        return place
+
+    def read(self, place: int, piece: Any) -> None:
+        """Fill a contiguous array.
+
+        Raises
+        ------
+        OSError
+            If it cannot be read.
+        """
+        view = memoryview(piece).cast("B")
+        while view:
+            got = os.preadv(self._number, [view], place)
+            if not got:
+                raise OSError(errno.EIO, "it is shorter than it was written")
+            view, place = view[got:], place + got
+
+    def write(self, place: int, piece: Any) -> None:
+        """Write a contiguous array.
+
+        Raises
+        ------
+        OSError
+            If there is no room.
+        """
+        view = memoryview(piece).cast("B")
+        while view:
+            done = os.pwrite(self._number, view, place)
+            view, place = view[done:], place + done
+
+    @property
+    def _number(self) -> int:
+        assert self._file is not None, "nothing was given room"
+        return self._file.fileno()
+
+
 class ScratchPlanes(StoredPlanes):
     """An array in a scratch file.
 
     Parameters
     ----------
-    folder : Path
-        Where the file is; it has no name, and goes with the last reference to this object, or
-        with the process, whatever ends it.
+    place : Path or ScratchFile
+        The folder of a file of its own, or a file that it shares with others.
     shape : tuple of int
     dtype : dtype
     is_cube : bool
@@ -39,7 +112,7 @@ class ScratchPlanes(StoredPlanes):
 
     def __init__(
         self,
-        folder: Path,
+        place: Path | ScratchFile,
         shape: Shape,
         dtype: Any,
         *,
@@ -47,22 +120,12 @@ class ScratchPlanes(StoredPlanes):
         is_sparse: bool = False,
     ) -> None:
         self.shape, self.dtype, self.is_cube = shape, np.dtype(dtype), is_cube
-        self._folder = folder
-        needed = math.prod(shape) * self.dtype.itemsize
+        self._file = place if isinstance(place, ScratchFile) else ScratchFile(place)
         try:
-            free = shutil.disk_usage(folder).free
-            if free < needed and not is_sparse:
-                raise OSError(errno.ENOSPC, f"{needed / 1e9:.1f} GB needed, {free / 1e9:.1f} free")
-            file = tempfile.TemporaryFile(dir=folder, prefix=".jwgpu-")  # noqa: SIM115
-            os.truncate(file.fileno(), needed)
+            needed = math.prod(shape) * self.dtype.itemsize
+            self._start = self._file.make_room(needed, is_sparse)
         except OSError as why:
             raise self._trouble(why) from None
-        self._file: IO[bytes] = file
-
-    def __del__(self) -> None:
-        file = getattr(self, "_file", None)
-        if file is not None:
-            file.close()
 
     def read(self, ints: slice = ALL, rows: slice = ALL, groups: slice = ALL) -> Array:
         """Read a part into an array of its own, C-contiguous."""
@@ -70,13 +133,11 @@ class ScratchPlanes(StoredPlanes):
         rows = within(rows, self.shape[2])
         shape = tuple(window.stop - window.start for window in (ints, groups, rows))
         out = np.empty((*shape, self.shape[3]), self.dtype)
-        for position, piece in self._pieces(out, ints, groups, rows):
-            view = memoryview(piece).cast("B")
-            while view:
-                got = os.preadv(self._file.fileno(), [view], position)
-                if not got:
-                    raise self._trouble(OSError(errno.EIO, "it is shorter than it was written"))
-                view, position = view[got:], position + got
+        for place, piece in self._pieces(out, ints, groups, rows):
+            try:
+                self._file.read(place, piece)
+            except OSError as why:
+                raise self._trouble(why) from None
         return out
 
     def write(self, ints: slice, part: Array, rows: slice = ALL, groups: slice = ALL) -> None:
@@ -89,14 +150,11 @@ class ScratchPlanes(StoredPlanes):
         """
         ints, groups = within(ints, self.shape[0]), within(groups, self.shape[1])
         rows = within(rows, self.shape[2])
-        for start, piece in self._pieces(part, ints, groups, rows):
-            view, position = memoryview(piece).cast("B"), start
-            while view:
-                try:
-                    done = os.pwrite(self._file.fileno(), view, position)
-                except OSError as why:
-                    raise self._trouble(why) from None
-                view, position = view[done:], position + done
+        for place, piece in self._pieces(part, ints, groups, rows):
+            try:
+                self._file.write(place, piece)
+            except OSError as why:
+                raise self._trouble(why) from None
 
     def __imul__(self, factor: float) -> ScratchPlanes:
         """Multiply all values in place, integration by integration."""
@@ -107,7 +165,7 @@ class ScratchPlanes(StoredPlanes):
         return self
 
     def _pieces(self, part: Array, ints: slice, groups: slice, rows: slice) -> Any:
-        """Yield positions in the file, and what of `part` belongs there, in one piece."""
+        """Yield places in the file, and what of `part` belongs there, in one piece."""
         _, n_groups, n_rows, n_columns = self.shape
         line = n_columns * self.dtype.itemsize
         if not part.size:
@@ -116,13 +174,14 @@ class ScratchPlanes(StoredPlanes):
         for k, integration in enumerate(range(ints.start, ints.stop)):
             plane = integration * n_groups
             if is_whole:
-                yield plane * n_rows * line, part[k].reshape(-1)
+                yield self._start + plane * n_rows * line, part[k].reshape(-1)
                 continue
             for j, group in enumerate(range(groups.start, groups.stop)):
-                yield ((plane + group) * n_rows + rows.start) * line, part[k, j].reshape(-1)
+                place = ((plane + group) * n_rows + rows.start) * line
+                yield self._start + place, part[k, j].reshape(-1)
 
     def _trouble(self, why: OSError) -> ProductError:
         return ProductError(
-            f"{self._folder}: no scratch file can be kept there ({why.strerror or why}): choose "
-            "another --output-dir, or calibrate without --max-memory"
+            f"{self._file.folder}: no scratch file can be kept there ({why.strerror or why}): "
+            "choose another --output-dir, or calibrate without --max-memory"
         )

@@ -13,7 +13,7 @@ from jwgpu.backends import Device, namespace_of
 from jwgpu.errors import ParameterError, ProductError
 from jwgpu.kernels.median_stack import median_stack
 from jwgpu.models.flags import PIXEL
-from jwgpu.runner.scratch import ScratchPlanes
+from jwgpu.runner.scratch import ScratchFile, ScratchPlanes
 
 #: Clipping of weights: rounds at most, and standard deviations.
 _ROUNDS = 5
@@ -44,7 +44,7 @@ class Window(NamedTuple):
 
 
 class Stack:
-    """Images of a common grid, each a part of it, in memory or in scratch files.
+    """Images of a common grid, each a part of it, in memory or in a scratch file.
 
     Parameters
     ----------
@@ -58,6 +58,8 @@ class Stack:
         self.shape = shape
         self._in_memory = in_memory
         self._images: list[tuple[Window, Any]] = []
+        # One for all: a process may not have many files open.
+        self._file = ScratchFile(Path(tempfile.gettempdir()))
 
     def add(self, image: Any, window: Window | None = None) -> None:
         """Add an image.
@@ -71,7 +73,7 @@ class Stack:
         """
         window = window or Window(0, self.shape[0], 0, self.shape[1])
         if not self._in_memory:
-            stored = _ScratchImage(Path(tempfile.gettempdir()), (1, 1, *window.shape), np.float32)
+            stored = _ScratchImage(self._file, (1, 1, *window.shape), np.float32)
             stored.write(slice(0, 1), image[None, None])
             image = stored
         self._images.append((window, image))
@@ -112,8 +114,8 @@ class _ScratchImage(ScratchPlanes):
 
     def _trouble(self, why: OSError) -> ProductError:
         return ProductError(
-            f"{self._folder}: no room for resampled images ({why.strerror or why}): set TMPDIR to "
-            "a larger disk, or keep them in memory (in_memory)"
+            f"{self._file.folder}: resampled images cannot be kept there ({why.strerror or why}): "
+            "set TMPDIR to another disk with room, or keep them in memory (in_memory)"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import warnings
 
@@ -64,10 +65,19 @@ def test_nothing_was_added():
     assert np.isnan(Stack((3, 4), True).median(CPU)).all()
 
 
+def test_many_images_are_in_one_file():
+    before = len(os.listdir("/proc/self/fd"))
+    stack = Stack((2, 3), in_memory=False)
+    for value in range(100):
+        stack.add(np.full((2, 3), value, np.float32))
+    assert len(os.listdir("/proc/self/fd")) <= before + 1
+    np.testing.assert_array_equal(stack.median(CPU), np.full((2, 3), 49.5, np.float32))
+
+
 def test_a_full_disk(monkeypatch, tmp_path):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 10}))
-    with pytest.raises(ProductError, match=r"no room for resampled images .*set TMPDIR"):
+    with pytest.raises(ProductError, match=r"images cannot be kept there .*free.*set TMPDIR"):
         Stack((10, 10), False).add(np.zeros((10, 10), np.float32))
 
 
