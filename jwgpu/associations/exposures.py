@@ -9,7 +9,7 @@ from typing import Any
 from jwgpu.associations.members import Association, check_members
 from jwgpu.errors import InputError
 from jwgpu.models.library import Library
-from jwgpu.models.reading_images import read_image
+from jwgpu.models.reading_images import open_image as open_header
 
 
 def open_library(
@@ -17,7 +17,7 @@ def open_library(
     kinds: Sequence[str] = ("science",),
     *,
     in_memory: bool = True,
-    open_image: Callable[[Path], Any] = read_image,
+    open_image: Callable[[Path], Any] = open_header,
     scratch: str | Path | None = None,
 ) -> Library:
     """Make a library of the members of the first product.
@@ -30,7 +30,7 @@ def open_library(
     in_memory : bool
         If false, images are kept on disk.
     open_image : callable
-        Opens a file.
+        Reads the metadata of a file; see `jwgpu.models.reading_images.open_image`.
     scratch : str or Path, optional
         Folder for scratch files.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,16 @@ class LentModels(AbstractModelLibrary):
     ----------
     library : Library
         Its images are shared, not copied.
+
+    Attributes
+    ----------
+    is_passing : bool
+        Whether nobody keeps the models that are lent, so that their arrays can be dropped.
     """
 
     def __init__(self, library: Library) -> None:
         self.library = library
+        self.is_passing = False
         self._images: dict[int, Any] = {}
         self._models: dict[int, Any] = {}
 
@@ -57,8 +63,13 @@ class LentModels(AbstractModelLibrary):
         if index is None or index not in self._models:
             raise LibraryError("this model was not lent")
         image = image_of(model)
-        self.library.shelve(image, index, modify)
-        if self.library.in_memory:
+        keeps = self.library.in_memory and not self.is_passing
+        changed: bool | set[str] = modify and not self.is_passing
+        # A product may have taken the place of the file.
+        if not changed and (keeps or not self.library.is_intact(index)):
+            changed = self.library.in_file(index)
+        self.library.shelve(image, index, changed)
+        if keeps:
             model_of_image(image)  # who keeps the model, still has its arrays
         del self._models[index], self._images[index]
 
@@ -178,19 +189,33 @@ class BorrowedLibrary(Library):
         """What the association says, without its products."""
         return {name: value for name, value in self.models.asn.items() if name != "products"}
 
-    def borrow(self, index: int) -> Any:
-        """Lend an image; see `Library.borrow`."""
+    def borrow(self, index: int, *names: str) -> Any:
+        """Lend an image with all its arrays; see `Library.borrow`."""
         self._check_open()
         image = image_of(self.models.borrow(index))
         self._lent[index] = image
         return image
 
-    def shelve(self, image: Any, index: int | None = None, modify: bool = True) -> None:
-        """Take an image back; see `Library.shelve`."""
+    def shelve(
+        self,
+        image: Any,
+        index: int | None = None,
+        modify: bool | Collection[str] = True,
+        amend: Callable[[Any], None] | None = None,
+    ) -> None:
+        """Take an image back, with all its arrays; see `Library.shelve`."""
         self._check_open()
         index = self._place_of(image, index)
-        self.models.shelve(model_of_image(image), index, modify)
+        self.models.shelve(model_of_image(image), index, bool(modify))
         del self._lent[index]
+
+    def in_file(self, index: int) -> set[str]:
+        """Return nothing: the official library keeps all arrays of an image."""
+        return set()
+
+    def is_intact(self, index: int) -> bool:
+        """Return true: nothing is left in files."""
+        return True
 
     def describe(self, function: Callable[[Any, int], None]) -> None:
         """Call a function with the data model of each image, which it may change."""

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from jwgpu.errors import InputError, ProductError
-from jwgpu.models.reading_images import read_image
+from jwgpu.models.reading_images import ARRAYS, open_image
+from jwgpu.models.stored_images import InFile, ScratchImages
 
 #: What makes a group: exposures of all detectors that were taken together.
 _GROUP_KEYS = (
@@ -40,22 +35,25 @@ class Library:
     What a library lends is the caller's alone until it is back:
 
         with library:
-            image = library.borrow(0)
+            image = library.borrow(0, "data", "dq")
             ...
             library.shelve(image, 0)
+
+    Arrays stay in the file of their image until they are changed: each time they are lent, they
+    are read.
 
     Parameters
     ----------
     items : sequence of str, Path, Image or another dataclass of arrays
-        The images, or their files, which are opened when they are first borrowed.
+        The images, or their files, whose metadata are read at once.
     entries : sequence of dict, optional
         What is known of each: ``exptype`` (default ``science``), ``group_id``,
         ``tweakreg_catalog``. By default groups are read from the keywords.
     in_memory : bool
-        If false, images stay in their files, or in scratch files once they are changed, and only
-        what is borrowed takes memory. Metadata stay in memory.
+        If false, arrays that were changed are kept in scratch files, and only what is borrowed
+        takes memory. Metadata stay in memory.
     open_image : callable
-        Opens a file.
+        Reads the metadata of a file; see `jwgpu.models.reading_images.open_image`.
     scratch : str or Path, optional
         Folder for scratch files; by default the system's. They go with the library.
     table_name, pool_name : str, optional
@@ -70,7 +68,7 @@ class Library:
         entries: Sequence[Mapping[str, Any]] | None = None,
         *,
         in_memory: bool = True,
-        open_image: Callable[[Path], Any] = read_image,
+        open_image: Callable[[Path], Any] = open_image,
         scratch: str | Path | None = None,
         table_name: str | None = None,
         pool_name: str | None = None,
@@ -82,20 +80,24 @@ class Library:
         self.entries = [dict(entry) for entry in given]
         self.in_memory = in_memory
         self.folder = Path(folder) if folder is not None else None
-        self._open_image = open_image
         self._of_association = {"table_name": table_name, "pool_name": pool_name}
         self._lent: dict[int, Any] = {}
         self._is_open = False
-        self._scratch = None if in_memory else _Scratch(scratch)
-        self._items: list[Any] = [Path(i) if isinstance(i, (str, Path)) else i for i in items]
-        self._entries = [
-            _entry_of(item, entry, index)
-            for index, (item, entry) in enumerate(zip(self._items, given, strict=True))
-        ]
-        for index, item in enumerate(self._items):
-            if not isinstance(item, Path):
-                self._assign(item, index)
-                self._keep(item, index)
+        self._scratch = None if in_memory else ScratchImages(scratch)
+        self._items: list[Any] = []
+        self._entries: list[dict[str, Any]] = []
+        self._files: list[InFile] = []
+        for index, (item, entry) in enumerate(zip(items, given, strict=True)):
+            is_file = isinstance(item, (str, Path))
+            image = open_image(Path(item)) if is_file else item
+            self._files.append(
+                InFile(Path(item), {name for name, *_ in ARRAYS}) if is_file else InFile()
+            )
+            self._items.append(image)
+            self._entries.append(_entry_of(image, entry, index, is_file))
+            self._assign(image, index)
+            if not is_file:
+                self._keep(image, index, _arrays_of(image))
 
     def __len__(self) -> int:
         return len(self._items)
@@ -131,8 +133,12 @@ class Library:
     def members(self) -> list[tuple[str, str, str]]:
         """File name, exptype and group of each image."""
         return [
-            (_name_of(item), entry["exptype"], entry["group_id"])
-            for item, entry in zip(self._items, self._entries, strict=True)
+            (
+                file.path.name if file.path is not None else str(item.meta.filename),
+                entry["exptype"],
+                entry["group_id"],
+            )
+            for item, file, entry in zip(self._items, self._files, self._entries, strict=True)
         ]
 
     def __enter__(self) -> Library:
@@ -145,13 +151,15 @@ class Library:
         if kind is None and lent:
             raise LibraryError(f"{len(lent)} images were not given back: {sorted(lent)}")
 
-    def borrow(self, index: int) -> Any:
+    def borrow(self, index: int, *names: str) -> Any:
         """Lend an image.
 
         Parameters
         ----------
         index : int
             Its place in the library.
+        *names : str
+            Arrays that are needed, as ``"data", "dq"``; all by default. Others may be None.
 
         Returns
         -------
@@ -163,23 +171,28 @@ class Library:
         LibraryError
             If the library is not open, or the image is lent.
         InputError
-            If its file cannot be read.
+            If its file cannot be read, or is another one by now.
         """
         self._check_open()
         if index in self._lent:
             raise LibraryError(f"image {index} is lent already")
-        item = self._items[index]
-        if isinstance(item, Path):
-            item = self._open_image(item)
-            self._assign(item, index)
-            if self.in_memory:
-                self._items[index] = item
-        elif self._scratch is not None:
-            item = self._scratch.load(item, index)
-        self._lent[index] = item
-        return item
+        image, file = self._items[index], self._files[index]
+        if self._scratch is not None:
+            image = replace(image, **self._scratch.load(index))
+        image = file.complete(image, names)
+        if file.is_slow and self.in_memory:
+            file.names -= file.lent
+            self._items[index] = image
+        self._lent[index] = image
+        return image
 
-    def shelve(self, image: Any, index: int | None = None, modify: bool = True) -> None:
+    def shelve(
+        self,
+        image: Any,
+        index: int | None = None,
+        modify: bool | Collection[str] = True,
+        amend: Callable[[Any], None] | None = None,
+    ) -> None:
         """Take an image back.
 
         Parameters
@@ -188,9 +201,13 @@ class Library:
             Its arrays are in host memory.
         index : int, optional
             Its place; needed if this is not the image that was lent.
-        modify : bool
-            Whether it takes the place of what was lent. If false, an image that is kept on disk
-            stays there as it was; one in memory has changed where its arrays were changed.
+        modify : bool or collection of str
+            Whether its arrays take the place of what was lent, or which of those that were read
+            from its file do: others stay there as they were. What was in memory has changed where
+            it was changed; metadata are changed in any case.
+        amend : callable, optional
+            Changes the image, in place, whenever arrays are lent from its file from now on, so that
+            they agree with those that were changed.
 
         Raises
         ------
@@ -201,9 +218,20 @@ class Library:
         """
         self._check_open()
         index = self._place_of(image, index)
+        file = self._files[index]
         if modify:
-            self._keep(image, index)
+            changed = file.lent if modify is True else file.lent & set(modify)
+            self._keep(image, index, _arrays_of(image) - (file.names - changed))
+        file.amend = amend or file.amend
         del self._lent[index]
+
+    def in_file(self, index: int) -> set[str]:
+        """Return the names of the arrays that are read from the file of an image."""
+        return set(self._files[index].names)
+
+    def is_intact(self, index: int) -> bool:
+        """Whether what is left in the file of an image is there still."""
+        return self._files[index].is_intact
 
     def describe(self, function: Callable[[Any, int], None]) -> None:
         """Call a function with the official data model of each image, without its arrays.
@@ -218,9 +246,6 @@ class Library:
         if self._lent:
             raise LibraryError(f"{len(self._lent)} images are lent: {sorted(self._lent)}")
         for index in range(len(self)):
-            if isinstance(self._items[index], Path):
-                with self:
-                    self.shelve(self.borrow(index), index)
             function(self._items[index].model, index)
 
     def _place_of(self, image: Any, index: int | None) -> int:
@@ -236,29 +261,38 @@ class Library:
         for index in range(len(self)):
             yield self.borrow(index)
 
-    def map(self, function: Callable[[Any, int], Any], modify: bool = True) -> Iterator[Any]:
+    def map(
+        self,
+        function: Callable[[Any, int], Any],
+        modify: bool | Collection[str] = True,
+        names: Collection[str] = (),
+        amend: Callable[[Any], None] | None = None,
+    ) -> Iterator[Any]:
         """Call a function with each image and its index, and give what it returns.
 
-        An image that the function raises with is put back as it was where images are kept on
-        disk; see `shelve`.
+        ``names`` are the arrays that it needs, all by default; see `borrow` and `shelve`. An
+        image that the function raises with is put back as it was, but for what is in memory.
         """
         with self:
             for index in range(len(self)):
-                image = self.borrow(index)
+                image = self.borrow(index, *names)
                 try:
                     result = function(image, index)
                 except BaseException:
                     self.shelve(image, index, modify=False)
                     raise
-                self.shelve(image, index, modify)
+                self.shelve(image, index, modify, amend)
                 del image
                 yield result
 
-    def _keep(self, image: Any, index: int) -> None:
-        """Keep an image, or without its arrays if these are on disk."""
+    def _keep(self, image: Any, index: int, names: Collection[str]) -> None:
+        """Keep some arrays of an image, in memory or on disk, and its metadata."""
+        arrays = {name: getattr(image, name) for name in names}
+        self._files[index].names -= set(names)
         if self._scratch is not None:
-            image = self._scratch.store(image, index)
-        self._items[index] = image
+            self._scratch.store(arrays, index)
+            arrays = dict.fromkeys(arrays)
+        self._items[index] = replace(self._items[index], model=image.model, **arrays)
 
     def _check_open(self) -> None:
         if not self._is_open:
@@ -274,44 +308,6 @@ class Library:
         for name, value in self._of_association.items():
             if value is not None:
                 setattr(meta.asn, name, value)
-
-
-class _Scratch:
-    """Arrays of images in files of a folder that goes when this object does."""
-
-    def __init__(self, folder: str | Path | None) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="jwgpu-library-", dir=folder))
-        self._names: dict[int, list[str]] = {}
-        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
-
-    def store(self, image: Any, index: int) -> Any:
-        """Write the arrays of an image; return it without them."""
-        arrays = {
-            field.name: getattr(image, field.name)
-            for field in fields(image)
-            if isinstance(getattr(image, field.name), np.ndarray)
-        }
-        try:
-            for name, array in arrays.items():
-                np.save(self._path(index, name), array, allow_pickle=False)
-        except OSError as error:
-            reason = error.strerror or "it cannot be written"
-            raise ProductError(
-                f"{self._folder}: no room for the images of a library ({reason.lower()}): set "
-                "TMPDIR to a larger disk, or keep them in memory"
-            ) from error
-        for name in set(self._names.get(index, ())) - set(arrays):
-            self._path(index, name).unlink()
-        self._names[index] = list(arrays)
-        return replace(image, **dict.fromkeys(arrays))
-
-    def load(self, image: Any, index: int) -> Any:
-        """Return an image with its arrays."""
-        arrays = {name: np.load(self._path(index, name)) for name in self._names[index]}
-        return replace(image, **arrays)
-
-    def _path(self, index: int, name: str) -> Path:
-        return self._folder / f"{index}-{name}.npy"
 
 
 def group_of(observation: Mapping[str, Any]) -> str | None:
@@ -334,31 +330,18 @@ def group_of(observation: Mapping[str, Any]) -> str | None:
     return f"jw{program}{number}{visit}_{group}{sequence}{activity}_{exposure}"
 
 
-def _entry_of(item: Any, entry: Mapping[str, Any], index: int) -> dict[str, Any]:
+def _arrays_of(image: Any) -> set[str]:
+    """Return the names of what a dataclass holds besides its model."""
+    return {one.name for one in fields(image)} - {"model"}
+
+
+def _entry_of(image: Any, entry: Mapping[str, Any], index: int, is_file: bool) -> dict[str, Any]:
     """Complete what is known of an image."""
     found = {name: entry[name] for name in ("exptype", *_OF_MEMBERS) if name in entry}
-    if not isinstance(item, Path) and "exptype" not in found:
-        found["exptype"] = item.meta.asn.exptype or "SCIENCE"
+    if not is_file and "exptype" not in found:
+        found["exptype"] = image.meta.asn.exptype or "SCIENCE"
     found.setdefault("exptype", "science")
     if "group_id" not in found:
-        found["group_id"] = _group_id_of(item) or f"exposure{index + 1:04d}"
+        own = getattr(image.meta, "group_id", None) or group_of(image.meta.observation.instance)
+        found["group_id"] = own or f"exposure{index + 1:04d}"
     return found
-
-
-def _name_of(item: Any) -> str:
-    return item.name if isinstance(item, Path) else str(item.meta.filename)
-
-
-def _group_id_of(item: Any) -> str | None:
-    """Return the group that an image, or a file, says it belongs to."""
-    if isinstance(item, Path):
-        from stdatamodels.jwst.datamodels import read_metadata
-
-        try:
-            meta = read_metadata(str(item), flatten=False)["meta"]
-        except Exception as error:  # of whichever library stumbles over a damaged file
-            reason = " ".join(str(error).split())[:120] or type(error).__name__
-            raise InputError(f"{item}: its metadata cannot be read ({reason})") from error
-        return meta.get("group_id") or group_of(meta.get("observation", {}))
-    own: str | None = getattr(item.meta, "group_id", None)
-    return own or group_of(item.meta.observation.instance)

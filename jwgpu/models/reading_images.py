@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,21 +47,77 @@ def read_image(path: str | Path, threads: int = 1) -> Image:
     InputError
         If the file is missing, unreadable, truncated, or holds no image.
     """
+    image = open_image(path)
+    return replace(image, **read_arrays(path, threads=threads))
+
+
+def open_image(path: str | Path) -> Image:
+    """Read the metadata of an image; its arrays stay in the file, see `read_arrays`.
+
+    Parameters
+    ----------
+    path : str or Path
+        The FITS file.
+
+    Returns
+    -------
+    Image
+        Without arrays. Its model is a cube's for the images of a time series.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, unreadable, or holds no image.
+    """
     from stdatamodels.jwst import datamodels
 
     name = str(path)
     with FitsFile(name) as file:
+        shapes = {
+            extension: tuple(file.find(extension).shape)  # type: ignore[union-attr]
+            for _, extension, _ in ARRAYS
+            if _has_pixels(file.find(extension))
+        }
+    shape = shapes.get("SCI", ())
+    if len(shape) not in (2, 3):
+        raise InputError(_no_image(name, shape))
+    model = read_metadata(name, datamodels.CubeModel if len(shape) == 3 else datamodels.ImageModel)
+    _check(model.meta, shapes, name)
+    return Image(None, None, None, model=model)
+
+
+def read_arrays(
+    path: str | Path, names: Collection[str] | None = None, threads: int = 1
+) -> dict[str, Any]:
+    """Read arrays of an image.
+
+    Parameters
+    ----------
+    path : str or Path
+        The FITS file.
+    names : collection of str, optional
+        Attributes of `Image`; all by default.
+    threads : int
+        Threads that read and convert the pixels.
+
+    Returns
+    -------
+    dict
+        Those that the file has; missing flags and errors are zero.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, unreadable or truncated.
+    """
+    with FitsFile(str(path)) as file:
         arrays = {
             attribute: file.read_array(extension, dtype, threads=threads)
             for attribute, extension, dtype in ARRAYS
-            if _has_pixels(file.find(extension))
+            if (names is None or attribute in names) and _has_pixels(file.find(extension))
         }
-    if "data" not in arrays or arrays["data"].ndim not in (2, 3):
-        shape = arrays["data"].shape if "data" in arrays else ()
-        raise InputError(_no_image(name, shape))
-    is_cube = arrays["data"].ndim == 3
-    model = read_metadata(name, datamodels.CubeModel if is_cube else datamodels.ImageModel)
-    return _complete(Image(**_with_flags(arrays), model=model), name)
+        shape = file.find("SCI").shape  # type: ignore[union-attr]
+    return _with_flags(arrays, shape, names)
 
 
 def image_of(model: Any, name: str = "") -> Image:
@@ -80,7 +138,16 @@ def image_of(model: Any, name: str = "") -> Image:
         shape = arrays["data"].shape if "data" in arrays else ()
         raise InputError(_no_image(name, shape))
     forget_arrays(model)
-    return _complete(Image(**_with_flags(arrays), model=model), name)
+    _check(
+        model.meta,
+        {
+            extension: arrays[attribute].shape
+            for attribute, extension, _ in ARRAYS
+            if attribute in arrays
+        },
+        name,
+    )
+    return Image(**_with_flags(arrays, arrays["data"].shape), model=model)
 
 
 def model_of_image(image: Image) -> Any:
@@ -97,30 +164,31 @@ def _has_pixels(extension: Any) -> bool:
     return extension is not None and bool(extension.shape)
 
 
-def _with_flags(arrays: dict[str, Any]) -> dict[str, Any]:
+def _with_flags(
+    arrays: dict[str, Any], shape: tuple[int, ...], names: Collection[str] | None = None
+) -> dict[str, Any]:
     """Add the arrays that every image has, where a file has none."""
-    shape = arrays["data"].shape
-    arrays.setdefault("err", np.zeros(shape, np.float32))
-    arrays.setdefault("dq", np.zeros(shape, np.uint32))
+    for name, dtype in (("err", np.float32), ("dq", np.uint32)):
+        if names is None or name in names:
+            arrays.setdefault(name, np.zeros(shape, dtype))
     return arrays
 
 
-def _complete(image: Image, name: str) -> Image:
+def _check(meta: Any, shapes: dict[str, tuple[int, ...]], name: str) -> None:
     """Check that an image can be calibrated."""
-    if 0 in image.data.shape:
-        raise InputError(f"{name}: SCI is empty, of shape {image.data.shape}")
-    for attribute, extension, _ in ARRAYS:
-        array = getattr(image, attribute)
-        if array is not None and array.shape[-2:] != image.data.shape[-2:]:
+    science = shapes["SCI"]
+    if 0 in science:
+        raise InputError(f"{name}: SCI is empty, of shape {science}")
+    for extension, shape in shapes.items():
+        if shape[-2:] != science[-2:]:
             raise InputError(
-                f"{name}: {extension} has the shape {array.shape}, SCI {image.data.shape}; "
+                f"{name}: {extension} has the shape {shape}, SCI {science}; "
                 "the file is not consistent"
             )
-    if image.meta.instrument.name is None or image.meta.exposure.type is None:
+    if meta.instrument.name is None or meta.exposure.type is None:
         raise InputError(
             f"{name}: lacks the keywords INSTRUME or EXP_TYPE; restore them from the archive"
         )
-    return image
 
 
 def _no_image(name: str, shape: tuple[int, ...]) -> str:

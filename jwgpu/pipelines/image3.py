@@ -13,7 +13,7 @@ from jwgpu.associations import is_association, open_library, read_association
 from jwgpu.errors import InputError
 from jwgpu.models.lent_models import BorrowedLibrary, LentModels
 from jwgpu.models.library import Library
-from jwgpu.models.reading_images import read_image
+from jwgpu.models.reading_images import open_image
 from jwgpu.pipelines.base import CalibrationPipeline
 from jwgpu.steps.assign_mtwcs import AssignMTWcsStep
 from jwgpu.steps.base import param
@@ -146,7 +146,7 @@ class Image3Pipeline(CalibrationPipeline):
         if isinstance(source, Library):
             return _Job(source, "library")
         images = images_in(source, self.make_input_path)
-        library = Library(images, in_memory=self.in_memory, open_image=_read)
+        library = Library(images, in_memory=self.in_memory, open_image=_open)
         return _Job(library, library.members[0][0])
 
     def _job_of_file(self, path: Path) -> _Job:
@@ -155,19 +155,19 @@ class Image3Pipeline(CalibrationPipeline):
                 raise InputError(
                     f"{path}: is neither an association (.json) nor an image (.fits): give one"
                 )
-            return _Job(Library([path], in_memory=self.in_memory, open_image=_read), path.name)
+            return _Job(Library([path], in_memory=self.in_memory, open_image=_open), path.name)
         association = read_association(path)
-        library = open_library(association, in_memory=self.in_memory, open_image=_read)
+        library = open_library(association, in_memory=self.in_memory, open_image=_open)
         return _Job(
             library, path.name, association.products[0].name or None, association.identifier
         )
 
 
-def _read(path: Path) -> Any:
-    from jwgpu.kernels.compiled import threads
+def _open(path: Path) -> Any:
+    from stdatamodels.jwst.datamodels import CubeModel
 
-    image = read_image(path, threads())
-    if image.data.ndim != 2:
+    image = open_image(path)
+    if isinstance(image.model, CubeModel):
         raise InputError(f"{path}: holds a series of images, which image3 does not combine")
     return image
 
@@ -175,6 +175,6 @@ def _read(path: Path) -> Any:
 def _is_moving(library: Any) -> bool:
     """Whether the first exposure followed a target of the solar system."""
     with library:
-        first = library.borrow(0)
+        first = library.borrow(0, "dq")
         library.shelve(first, 0, modify=False)
     return str(first.meta.target.type).strip().upper() == "MOVING"

@@ -13,7 +13,7 @@ from jwgpu.associations import is_association, open_library, read_association
 from jwgpu.errors import InputError
 from jwgpu.models.lent_models import BorrowedLibrary, LentModels
 from jwgpu.models.library import Library
-from jwgpu.models.reading_images import image_of, read_image
+from jwgpu.models.reading_images import image_of
 from jwgpu.steps.base import CalibrationStep, log
 from jwgpu.steps.stpipe_step import StpipeStep
 
@@ -100,18 +100,10 @@ class LibraryStep(CalibrationStep):
         if isinstance(source, (str, Path)) and is_association(source):
             association = read_association(source)
             kinds = self.member_kinds or sorted({member.kind for member in association.members})
-            return open_library(
-                association, kinds, in_memory=in_memory, open_image=self._read_image
-            )
+            return open_library(association, kinds, in_memory=in_memory)
         items = images_in(source, self.make_input_path, copies=self.parent is None)
         entries = [{"exptype": "SCIENCE"} if isinstance(item, Path) else {} for item in items]
-        return Library(items, entries, in_memory=in_memory, open_image=self._read_image)
-
-    @staticmethod
-    def _read_image(path: Path) -> Any:
-        from jwgpu.kernels.compiled import threads
-
-        return read_image(path, threads())
+        return Library(items, entries, in_memory=in_memory)
 
     def _own(self, source: Any) -> Any:
         return source
@@ -126,7 +118,14 @@ class LibraryStep(CalibrationStep):
     def save_model(self, model: Any, *arguments: Any, **keywords: Any) -> Any:
         """Save a product, or each image of a library under its own name."""
         if isinstance(model, AbstractModelLibrary):  # which calls this for each model
-            return super(StpipeStep, self).save_model(model, *arguments, **keywords)
+            is_ours = isinstance(model, LentModels)
+            if is_ours:
+                model.is_passing = True
+            try:
+                return super(StpipeStep, self).save_model(model, *arguments, **keywords)
+            finally:
+                if is_ours:
+                    model.is_passing = False
         return super().save_model(model, *arguments, **keywords)
 
 

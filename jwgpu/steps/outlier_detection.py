@@ -15,7 +15,7 @@ from jwgpu.errors import InputError, NotYetError, ParameterError
 from jwgpu.kernels.outliers import Limits
 from jwgpu.models.images import Image
 from jwgpu.models.library import Library
-from jwgpu.models.reading_images import image_of, model_of_image
+from jwgpu.models.reading_images import image_of, model_of_image, read_image
 from jwgpu.models.writing import save_product
 from jwgpu.steps.base import CalibrationStep, param
 from jwgpu.steps.library_step import FailStep, LibraryStep
@@ -205,9 +205,11 @@ class OutlierDetectionStep(LibraryStep):
         if isinstance(source, str):
             source = self.make_input_path(source)
         if isinstance(source, (str, Path)):
+            from jwgpu.kernels.compiled import threads
+
             if is_association(source):
                 return super().open(source)
-            image = self._read_image(Path(source))
+            image = read_image(Path(source), threads())
         elif hasattr(source, "meta"):
             image = image_of(source if self.parent is not None else source.copy())
         else:

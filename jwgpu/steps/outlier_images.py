@@ -56,6 +56,10 @@ class Settings:
 _NOT_COMPARED: dict[str, Any] = dict.fromkeys(("var_poisson", "var_rnoise", "var_flat", "area"))
 _NOT_RESAMPLED: dict[str, Any] = dict.fromkeys(("err", "var_poisson", "var_flat", "area"))
 
+#: What is resampled. What flags change; all else, which they make NaN, can be read from its file.
+_RESAMPLED = ("data", "dq", "var_rnoise")
+_CHANGED = ("data", "dq")
+
 
 class Saver(Protocol):
     """Saves an intermediate product."""
@@ -97,7 +101,7 @@ def flag_dithered(
         flag_blotted(sent.data, sent.err, blotted, sky, settings.limits, sent.dq, counts)
         _take_flags(image, sent.dq, counts, session)
 
-    exhaust(images.map(lambda image, _: room(lambda: flag(image))))
+    exhaust(images.map(lambda image, _: room(lambda: flag(image)), _CHANGED, amend=mark_invalid))
 
 
 def _median_on_grid(
@@ -141,7 +145,7 @@ def _resampled(
     """Put the images of an exposure on a grid."""
     with images:
         for index in indices:
-            image = images.borrow(index)
+            image = images.borrow(index, *_RESAMPLED)
             resampler.add(session.send(replace(image, **_NOT_RESAMPLED)))
             images.shelve(image, index, modify=False)
             del image
@@ -195,7 +199,7 @@ def flag_aligned(images: Library, settings: Settings, save: Saver | None, sessio
         is_light = weight < least_weight(weight, settings.fraction)
         stack.add(session.fetch(xp.where(is_light, nothing, sent.data)))
 
-    exhaust(images.map(lambda image, _: room(lambda: add(image)), modify=False))
+    exhaust(images.map(lambda image, _: room(lambda: add(image)), False, _RESAMPLED))
     medians = room(lambda: session.fetch(stack.median(session.device)))
     if save is not None:
         _save_median(first[0], medians, first[0].meta.wcs, save)
@@ -208,7 +212,7 @@ def flag_aligned(images: Library, settings: Settings, save: Saver | None, sessio
         flag_stacked(*planes, settings.limits.snr[0], sent.dq[None], counts)
         _take_flags(image, sent.dq, counts, session)
 
-    exhaust(images.map(lambda image, _: room(lambda: flag(image))))
+    exhaust(images.map(lambda image, _: room(lambda: flag(image)), _CHANGED, amend=mark_invalid))
 
 
 def _take_flags(image: Image, dq: Any, counts: Any, session: Session) -> None:
@@ -239,7 +243,7 @@ def _shape_of(images: Library) -> tuple[int, int]:
         If it is a series of them.
     """
     with images:
-        first = images.borrow(0)
+        first = images.borrow(0, "data")
         shape, name = first.data.shape, first.meta.filename
         images.shelve(first, 0, modify=False)
     if len(shape) != 2:

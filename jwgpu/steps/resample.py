@@ -190,7 +190,7 @@ class ResampleStep(ImageStep):
         metas: list[Any] = []
         images.describe(lambda model, _: metas.append(model.meta))
         with images:
-            first = images.borrow(0)
+            first = images.borrow(0, "data")
             self.applies_to(first)
             shape = first.data.shape[-2:]
             images.shelve(first, 0, modify=False)

@@ -57,6 +57,10 @@ class Sky:
             data -= change
 
 
+#: Arrays of an image that count.
+_ARRAYS = ("data", "dq")
+
+
 class SkyMatchStep(LibraryStep):
     """Measure the sky level of images, or what makes them agree where they overlap.
 
@@ -111,7 +115,7 @@ class SkyMatchStep(LibraryStep):
             return
         self._statistic = self._chosen_statistic()
         self._good_bits = self._flags()
-        skies = list(library.map(self._look_at, modify=False))
+        skies = list(library.map(self._look_at, modify=False, names=_ARRAYS))
         groups = [list(indices) for indices in library.groups.values()]
         if "match" in self.skymethod:
             self._match(library, skies, groups)
@@ -199,7 +203,7 @@ class SkyMatchStep(LibraryStep):
                     shared = self._shared(skies, groups, number, index)
                     if not shared:
                         continue
-                    image = library.borrow(index)
+                    image = library.borrow(index, *_ARRAYS)
                     for other, level in self._levels_within(image, shared):
                         if level.value is not None:
                             weights[number, other] += level.n
@@ -260,7 +264,7 @@ class SkyMatchStep(LibraryStep):
             (level,) = self._levels(image, data, [whole_image(data.shape)])
             return level
 
-        levels = list(library.map(measure, modify=False))
+        levels = list(library.map(measure, modify=False, names=_ARRAYS))
         lowest = []
         for indices in groups:
             found = [self._left(levels[k], skies[k]) for k in indices]
@@ -305,7 +309,9 @@ class SkyMatchStep(LibraryStep):
             model.meta.cal_step.skymatch = "COMPLETE" if sky.is_known else "SKIPPED"
 
         if self.subtract:
-            for _ in library.map(lambda image, k: skies[k].subtract_from(image.data)):
+            for _ in library.map(
+                lambda image, k: skies[k].subtract_from(image.data), ("data",), _ARRAYS
+            ):
                 pass
         library.describe(describe)
 

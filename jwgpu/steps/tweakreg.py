@@ -12,8 +12,9 @@ from jwgpu.models.library import Library
 from jwgpu.models.writing import TableProduct, save_product
 from jwgpu.steps import star_catalogs
 from jwgpu.steps.base import param
+from jwgpu.steps.finder_options import FinderOptions
 from jwgpu.steps.library_step import FailStep, LibraryStep
-from jwgpu.steps.star_finding import FinderOptions, find_stars
+from jwgpu.steps.star_finding import find_stars
 from jwgpu.wcs import alignment, sky_catalogs
 from jwgpu.wcs.fits_approximation import SipLimits, describe_for_fits
 from jwgpu.wcs.imaging import footprint
@@ -145,7 +146,7 @@ class TweakRegStep(LibraryStep):
                 raise InputError(f"{meta.filename}: has no geometry; run assign_wcs first")
             return alignment.corrector_of(meta, self._catalog_of(image, given))
 
-        return list(library.map(find))
+        return list(library.map(find, modify=False, names=("data", "err", "dq")))
 
     def _catalog_of(self, image: Image, given: dict[str, str | None] | None) -> Any:
         """Return the stars of an image, those within its bounding box."""
@@ -159,7 +160,7 @@ class TweakRegStep(LibraryStep):
             log.info("%s: stars of %s", name, own)
             catalog = star_catalogs.read_stars(own)
         else:
-            catalog = star_catalogs.with_xy(find_stars(image, self._finder_options()), name)
+            catalog = star_catalogs.with_xy(find_stars(image, FinderOptions.of(self)), name)
         catalog = star_catalogs.within(catalog, meta.wcs.bounding_box)
         if catalog.meta.get("name") is None:
             catalog.meta["name"] = Path(name).stem
@@ -216,7 +217,7 @@ class TweakRegStep(LibraryStep):
         """Return the catalog of the sky around the images."""
         from astropy.time import Time
 
-        metas = list(library.map(lambda image, _: image.meta, modify=False))
+        metas = list(library.map(lambda image, _: image.meta, modify=False, names=("dq",)))
         epoch = float(Time(metas[0].observation.date).decimalyear)
         outlines = [corrector.wcs.footprint() for corrector in correctors]
         return sky_catalogs.fetch_catalog(name, outlines, metas[0], epoch)
@@ -240,29 +241,6 @@ class TweakRegStep(LibraryStep):
                 describe_for_fits(meta, self._sip_limits())
 
         library.describe(write)
-
-    def _finder_options(self) -> FinderOptions:
-        return FinderOptions(
-            finder=self.starfinder,
-            snr_threshold=self.snr_threshold,
-            kernel_fwhm=self.kernel_fwhm,
-            bkg_boxsize=self.bkg_boxsize,
-            min_separation=max(2, int(self.minsep_fwhm * self.kernel_fwhm + 0.5)),
-            sigma_radius=self.sigma_radius,
-            sharpness=(self.sharplo, self.sharphi),
-            roundness=(self.roundlo, self.roundhi),
-            brightest=self.brightest,
-            peakmax=self.peakmax,
-            npixels=self.npixels,
-            connectivity=int(self.connectivity),
-            deblend=self.deblend,
-            nlevels=self.nlevels,
-            contrast=self.contrast,
-            multithresh_mode=self.multithresh_mode,
-            local_background_width=self.localbkg_width,
-            aperture_mask_method=self.apermask_method,
-            kron=self.kron_params,
-        )
 
     def _options(self, prefix: str) -> tuple[alignment.Matching, alignment.Fitting]:
         """Return how to match and fit; `prefix` is that of the parameters."""

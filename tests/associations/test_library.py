@@ -1,7 +1,9 @@
 """The library of images does what the official one does, in memory and on disk."""
 
 import gc
+import gzip
 import json
+import shutil
 import tracemalloc
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from stdatamodels.jwst import datamodels
 
 from jwgpu.associations import open_library, read_association
 from jwgpu.errors import InputError
-from jwgpu.models.images import Image
+from jwgpu.models.images import Image, mark_invalid
 from jwgpu.models.library import Library, LibraryError
 
 N = 4
@@ -111,6 +113,62 @@ def test_without_modify_a_file_stays_as_it_was(path):
             assert image.data[0, 0] == expected
             image.data += 1
             library.shelve(image, modify=False)
+
+
+def test_arrays_are_lent_by_name(path, in_memory):
+    library = library_of(path, in_memory)
+    with library:
+        image = library.borrow(1, "data", "dq")
+        assert image.err is None
+        image.data += 10
+        image.dq += 1
+        library.shelve(image, modify=("data",))
+        again = library.borrow(1)
+        assert again.err is not None
+        assert (again.data[0, 0], again.dq[0, 0]) == (11, 4)
+        library.shelve(again, modify=False)
+        # What was not lent is not forgotten by putting back the rest.
+        library.shelve(library.borrow(1, "dq"))
+        assert library.borrow(1).err is not None
+        library.shelve(Image(None, None, None), 1, modify=False)
+
+
+def test_what_is_read_again_is_amended(path, in_memory):
+    library = library_of(path, in_memory)
+    with library:
+        image = library.borrow(1)
+        image.dq[2, 3] = 1
+        library.shelve(image, modify=("dq",), amend=mark_invalid)
+        again = library.borrow(1, "data", "err")
+        assert np.isnan(again.data[2, 3])
+        assert np.isnan(again.err[2, 3])
+        assert np.isnan(again.data).sum() == 1
+        library.shelve(again, modify=False)
+
+
+def test_a_file_that_another_one_replaced_is_named(path, in_memory, tmp_path):
+    own = tmp_path / "jw1_cal.fits"
+    shutil.copy(path.parent / own.name, own)
+    library = Library([own], in_memory=in_memory)
+    own.unlink()
+    with library, pytest.raises(InputError, match="changed or removed"):
+        library.borrow(0)
+    shutil.copy(path.parent / "jw2_cal.fits", own)
+    with library, pytest.raises(InputError, match="changed or removed"):
+        library.borrow(0, "dq")
+    with library:  # what is not read does not matter
+        library.shelve(library.borrow(0, "nothing"))
+
+
+def test_arrays_of_packed_files_are_read_once(path, tmp_path):
+    packed = tmp_path / "jw1_cal.fits.gz"
+    packed.write_bytes(gzip.compress((path.parent / "jw1_cal.fits").read_bytes()))
+    library = Library([packed])
+    with library:
+        library.shelve(library.borrow(0), modify=False)
+        packed.unlink()
+        assert library.borrow(0).data[0, 0] == 1
+        library.shelve(Image(None, None, None), 0, modify=False)
 
 
 def test_what_is_lent_must_come_back(path, in_memory):
