@@ -115,6 +115,44 @@ def hold_row(row: Any, series: Any, held: Any, numbers: Any, scratch: Any) -> No
 
 
 @compiled
+def find_outlines(
+    pixel_map: Any, n_y: Any, y: Any, x: Any, half: Any, number: Any, corners: Any
+) -> None:
+    """Write where the four corners of the shrunken pixels of a strip fall, see `find_corners`."""
+    high_left, high_right, low_right, low_left = corners
+    if half == 0.5:
+        # The corners of neighbours are one: those at the right lie in the same arrays.
+        find_corners(pixel_map, n_y, y, -half, x, -half, number + 1, low_left)
+        find_corners(pixel_map, n_y, y, half, x, -half, number + 1, high_left)
+    else:
+        find_corners(pixel_map, n_y, y, -half, x, -half, number, low_left)
+        find_corners(pixel_map, n_y, y, -half, x, half, number, low_right)
+        find_corners(pixel_map, n_y, y, half, x, -half, number, high_left)
+        find_corners(pixel_map, n_y, y, half, x, half, number, high_right)
+
+
+@compiled
+def add_large_boxes(
+    band: Any, boxes: Any, quadrangles: Any, flags: Any, strip: Any, values: Any, totals: Any
+) -> None:
+    """Add quadrangles of a strip whose boxes may be of any size, some at a time.
+
+    As `add_boxes`; ``quadrangles`` are columns and rows of the corners, and the weights (see
+    `place_boxes`).
+    """
+    xs, ys, scale = quadrangles
+    y, x, first, stop = strip
+    n_rows, n_columns = boxes[2], boxes[3]
+    area = n_rows * n_columns
+    shares = np.empty((area, STRIP), np.float32)
+    at_a_time = max(AREAS // area, 1)
+    for begin in range(first, stop, at_a_time):
+        end = min(begin + at_a_time, stop)
+        large_shares(xs, ys, scale, begin, end, n_rows, n_columns, shares)
+        add_boxes(band, boxes, shares, flags, (y, x, begin, end), values, totals)
+
+
+@compiled
 def spread_quadrangles(
     band: Any, image: Any, weight: Any, flags: Any, places: Any, drop: Any, totals: Any
 ) -> None:
@@ -143,8 +181,7 @@ def spread_quadrangles(
     # The rows around the one at hand, where they are evaluated on the way.
     held, numbers, scratch = np.empty((3, n_x, 2)), np.full(3, -1), np.empty(n_x)
     pixel_map = held.reshape(3, 2 * n_x) if series[0].size else whole.reshape(n_y, 2 * n_x)
-    side = 2 * (STRIP + 1)
-    low_left, low_right, high_left, high_right = np.empty((4, side))
+    low_left, low_right, high_left, high_right = np.empty((4, 2 * (STRIP + 1)))
     xs, ys = np.empty((4, STRIP)), np.empty((4, STRIP))
     left, bottom, scale = np.empty(STRIP), np.empty(STRIP), np.empty(STRIP)
     shares = np.empty((SMALL * SMALL, STRIP), np.float32)
@@ -164,30 +201,17 @@ def spread_quadrangles(
                     hold_row(row, series, held, numbers, scratch)
             x = window[0] + strip * STRIP
             number = min(STRIP, window[1] + 1 - x)
-            if half == 0.5:
-                find_corners(pixel_map, n_y, y, -half, x, -half, number + 1, low_left)
-                find_corners(pixel_map, n_y, y, half, x, -half, number + 1, high_left)
-            else:
-                find_corners(pixel_map, n_y, y, -half, x, -half, number, low_left)
-                find_corners(pixel_map, n_y, y, -half, x, half, number, low_right)
-                find_corners(pixel_map, n_y, y, half, x, -half, number, high_left)
-                find_corners(pixel_map, n_y, y, half, x, half, number, high_right)
+            find_outlines(pixel_map, n_y, y, x, half, number, corners)
             load_values(image[0], image[1], y, x, number, values)
-            n_rows, n_columns = place_boxes(
-                corners, weight[y, x:], number, xs, ys, left, bottom, scale
-            )
+            size = place_boxes(corners, weight[y, x:], number, xs, ys, left, bottom, scale)
+            n_rows, n_columns = size
             boxes = (left, bottom, n_rows, n_columns)
+            here = (y, x, 0, number)
             if n_rows <= SMALL and n_columns <= SMALL:
                 small_shares(xs, ys, scale, number, n_rows, n_columns, shares)
-                add_boxes(band, boxes, shares, flags, (y, x, 0, number), values, totals)
-                continue
-            if n_rows * n_columns > len(shares):
-                shares = np.empty((n_rows * n_columns, STRIP), np.float32)
-            at_a_time = max(AREAS // (n_rows * n_columns), 1)
-            for begin in range(0, number, at_a_time):
-                end = min(begin + at_a_time, number)
-                large_shares(xs, ys, scale, begin, end, n_rows, n_columns, shares)
-                add_boxes(band, boxes, shares, flags, (y, x, begin, end), values, totals)
+                add_boxes(band, boxes, shares, flags, here, values, totals)
+            else:
+                add_large_boxes(band, boxes, (xs, ys, scale), flags, here, values, totals)
 
 
 @compiled

@@ -83,14 +83,7 @@ def find_corners(
 
 @compiled
 def place_boxes(
-    corners: Any,
-    weight: Any,
-    number: Any,
-    xs: Any,
-    ys: Any,
-    left: Any,
-    bottom: Any,
-    scale: Any,
+    corners: Any, weight: Any, number: Any, xs: Any, ys: Any, left: Any, bottom: Any, scale: Any
 ) -> Any:
     """Find the box of output pixels that each quadrangle touches, and count from its corner.
 
@@ -116,12 +109,8 @@ def place_boxes(
     first, second, third, fourth = corners
     for i in range(number):
         x0, x1, x2, x3 = first[2 * i], second[2 * i], third[2 * i], fourth[2 * i]
-        y0, y1, y2, y3 = (
-            first[2 * i + 1],
-            second[2 * i + 1],
-            third[2 * i + 1],
-            fourth[2 * i + 1],
-        )
+        y0, y1 = first[2 * i + 1], second[2 * i + 1]
+        y2, y3 = third[2 * i + 1], fourth[2 * i + 1]
         x_low, x_high = min(min(x0, x1), min(x2, x3)), max(max(x0, x1), max(x2, x3))
         y_low, y_high = min(min(y0, y1), min(y2, y3)), max(max(y0, y1), max(y2, y3))
         jacobian = 0.5 * abs((x1 - x3) * (y0 - y2) - (x0 - x2) * (y1 - y3))
