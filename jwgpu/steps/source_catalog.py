@@ -20,8 +20,9 @@ from jwgpu.references.crds_source import NoMatchError
 from jwgpu.references.types import ABVegaOffsetReference, ApcorrReference
 from jwgpu.steps.apertures import Apertures, apertures_of, checked_energies, vega_offset_of
 from jwgpu.steps.base import CalibrationStep, SkipStep, param
+from jwgpu.steps.finder_options import FinderOptions
 from jwgpu.steps.source_columns import catalogue
-from jwgpu.steps.source_finding import Finder, Sources, check, find_sources
+from jwgpu.steps.source_finding import Sources, check, find_sources
 from jwgpu.steps.source_measures import (
     finite_places,
     magnitudes,
@@ -130,7 +131,7 @@ class SourceCatalogStep(CalibrationStep):
     def prepare(self, exposure: Mosaic) -> dict[str, Any]:
         """Return the references; see `CalibrationStep.prepare`."""
         checked_energies(self._energies)
-        check(self._finder())
+        check(FinderOptions.of(self))
         _check_units(exposure)
         try:
             return super().prepare(exposure)
@@ -181,36 +182,13 @@ class SourceCatalogStep(CalibrationStep):
         is_empty = np.isnan(mosaic.err)
         if mosaic.wht is not None:
             is_empty |= mosaic.wht == 0
-        sources = find_sources(data, err, is_empty, mosaic.meta.wcs, self._finder())
+        sources = find_sources(data, err, is_empty, mosaic.meta.wcs, FinderOptions.of(self))
         if sources is None:
             log.warning("%s: no sources, so no catalogue", mosaic.meta.filename)
             raise SkipStep("there are no sources")
         values = self._measured(mosaic, data, err, sources, apertures, offset)
         meta = _described(sources.meta, apertures, offset)
         return catalogue(values, apertures.energies, meta), sources.segments
-
-    def _finder(self) -> Finder:
-        return Finder(
-            starfinder=self.starfinder,
-            snr_threshold=self.snr_threshold,
-            bkg_boxsize=int(self.bkg_boxsize),
-            kernel_fwhm=self.kernel_fwhm,
-            minsep_fwhm=self.minsep_fwhm,
-            sigma_radius=self.sigma_radius,
-            sharpness=(self.sharplo, self.sharphi),
-            roundness=(self.roundlo, self.roundhi),
-            brightest=self.brightest,
-            peakmax=self.peakmax,
-            npixels=self.npixels,
-            connectivity=int(self.connectivity),
-            nlevels=self.nlevels,
-            contrast=self.contrast,
-            multithresh_mode=self.multithresh_mode,
-            localbkg_width=self.localbkg_width,
-            apermask_method=self.apermask_method,
-            kron_params=tuple(self.kron_params or (2.5, 1.4, 0.0)),
-            deblend=self.deblend,
-        )
 
     def _measured(
         self,

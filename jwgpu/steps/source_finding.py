@@ -1,22 +1,18 @@
-"""Finding sources in an image, and measuring their segments."""
+"""The sources of an image, with the columns that their finder measures."""
 
 from __future__ import annotations
 
 import logging
 import warnings
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from jwgpu.errors import ParameterError
-from jwgpu.kernels.segments import find_divisible, find_extremes
-from jwgpu.kernels.smoothing import smooth
+from jwgpu.steps.finder_options import FinderOptions
 from jwgpu.steps.image_background import background_of
+from jwgpu.steps.peak_finding import find_peaks
+from jwgpu.steps.segment_finding import find_segments
 
 log = logging.getLogger(__name__)
-
-_BEND = 0.25  # of levels that rise as a hyperbolic sine
 
 _COLUMNS = (
     *("label", "x_centroid", "y_centroid", "sky_centroid", "area", "semimajor_axis"),
@@ -44,32 +40,7 @@ _KEPT = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class Finder:
-    """How to find sources; the names are those of the parameters of source_catalog."""
-
-    starfinder: str
-    snr_threshold: float
-    bkg_boxsize: int
-    kernel_fwhm: float
-    minsep_fwhm: float
-    sigma_radius: float
-    sharpness: tuple[float, float]
-    roundness: tuple[float, float]
-    brightest: int | None
-    peakmax: float | None
-    npixels: int
-    connectivity: int
-    nlevels: int
-    contrast: float
-    multithresh_mode: str
-    localbkg_width: int
-    apermask_method: str
-    kron_params: tuple[float, ...]
-    deblend: bool
-
-
-def check(finder: Finder) -> None:
+def check(finder: FinderOptions) -> None:
     """Check parameters before the work starts.
 
     Raises
@@ -111,7 +82,9 @@ class Sources(NamedTuple):
     segments: Any
 
 
-def find_sources(data: Any, err: Any, is_empty: Any, wcs: Any, finder: Finder) -> Sources | None:
+def find_sources(
+    data: Any, err: Any, is_empty: Any, wcs: Any, finder: FinderOptions
+) -> Sources | None:
     """Find sources.
 
     Parameters
@@ -121,7 +94,7 @@ def find_sources(data: Any, err: Any, is_empty: Any, wcs: Any, finder: Finder) -
     is_empty : array, (y, x) bool
         Where there are no data.
     wcs : gwcs.WCS
-    finder : Finder
+    finder : FinderOptions
 
     Returns
     -------
@@ -133,146 +106,41 @@ def find_sources(data: Any, err: Any, is_empty: Any, wcs: Any, finder: Finder) -
         log.warning("no pixel has data, so there is no sky and are no sources")
         return None
     above = data - background.level()
-    threshold = finder.snr_threshold * background.scatter()
-    if finder.starfinder == "segmentation":
-        return _segmented(above, err, threshold, is_empty, wcs, finder)
-    return _stars(above, threshold, is_empty, finder)
+    find = _segmented if finder.starfinder == "segmentation" else _stars
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of photutils, that there are none, or NaN
+        return find(above, err, background.scatter(), is_empty, wcs, finder)
 
 
 def _segmented(
-    above: Any, err: Any, threshold: Any, is_empty: Any, wcs: Any, finder: Finder
+    above: Any, err: Any, scatter: Any, is_empty: Any, wcs: Any, finder: FinderOptions
 ) -> Sources | None:
     """Find sources as connected pixels of the smoothed image, and measure them."""
     import astropy.units as u
-    from astropy.convolution import Gaussian2DKernel
-    from astropy.stats import gaussian_fwhm_to_sigma
-    from photutils import use_future_column_names
-    from photutils.segmentation import SourceCatalog, detect_sources
 
-    kernel = Gaussian2DKernel(finder.kernel_fwhm * gaussian_fwhm_to_sigma)
-    smoothed = smooth(above, is_empty, kernel.array)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of photutils, that there are none, or NaN
-        segments = detect_sources(
-            smoothed, threshold, finder.npixels, connectivity=finder.connectivity, mask=is_empty
-        )
-        if segments is None:
-            return None
-        if finder.deblend:
-            segments = divided(smoothed, segments, finder)
-        with use_future_column_names():
-            table = SourceCatalog(
-                above << u.Jy,
-                segments,
-                convolved_data=smoothed << u.Jy,
-                error=err << u.Jy,
-                mask=is_empty,
-                wcs=wcs,
-                local_bkg_width=finder.localbkg_width,
-                aperture_mask_method=finder.apermask_method,
-                kron_params=finder.kron_params,
-            ).to_table(columns=list(_COLUMNS))
-    return Sources(_renamed(table), dict(table.meta), segments.data)
+    threshold = finder.snr_threshold * scatter
+    found = find_segments(above, err, is_empty, threshold, finder, _COLUMNS, unit=u.Jy, wcs=wcs)
+    if found is None:
+        return None
+    table, segments = found
+    return Sources(_renamed(table), dict(table.meta), segments)
 
 
-def divided(smoothed: Any, segments: Any, finder: Any) -> Any:
-    """Take segments apart that consist of several peaks; only few do.
-
-    Parameters
-    ----------
-    smoothed : array, (y, x) float32
-    segments : photutils.segmentation.SegmentationImage
-    finder : Finder, or another that has its parameters of segments
-    """
-    from photutils.segmentation import deblend_sources
-
-    if finder.contrast == 1:
-        return segments
-    boxes = np.array(
-        [
-            (label, rows.start, rows.stop, columns.start, columns.stop)
-            for label, (rows, columns) in zip(segments.labels, segments.slices, strict=True)
-        ],
-        np.int64,
-    )
-    low, high = find_extremes(smoothed, segments.data, boxes)
-    levels = _levels(low, high, finder)
-    corners = finder.connectivity == 8
-    is_divisible = find_divisible(
-        smoothed, segments.data, boxes, levels, finder.npixels, corners=corners
-    )
-    labels = segments.labels[is_divisible]
-    if not len(labels):
-        return segments
-    divided = deblend_sources(
-        smoothed,
-        segments,
-        finder.npixels,
-        labels=labels,
-        n_levels=finder.nlevels,
-        contrast=finder.contrast,
-        mode=finder.multithresh_mode,
-        connectivity=finder.connectivity,
-        relabel=False,
-        progress_bar=False,
-    )
-    _count_labels(divided.data)
-    return divided
-
-
-def _count_labels(segments: Any) -> None:
-    """Give segments the labels 1, 2, 3, … in the order of those they have, in place."""
-    from scipy import ndimage
-
-    found = [n for n, part in enumerate(ndimage.find_objects(segments), start=1) if part]
-    labels = np.zeros(found[-1] + 1, segments.dtype)
-    labels[found] = np.arange(1, len(found) + 1)
-    np.take(labels, segments, out=segments, mode="clip")
-
-
-def _levels(low: Any, high: Any, finder: Any) -> Any:
-    """Return the levels at which segments are looked at, (segments, levels) float64.
-
-    They are between the least and the largest value of each: evenly spaced, or closer where it is
-    faint. Where it is negative, they are evenly spaced.
-    """
-    even = np.linspace(low, high, finder.nlevels + 2, axis=-1)
-    if finder.multithresh_mode != "linear":
-        with np.errstate(divide="ignore", invalid="ignore"):
-            low, high = low[:, None], high[:, None]
-            share = (even - low) / (high - low)
-            if finder.multithresh_mode == "sinh":
-                bent = np.sinh(share / _BEND) / np.sinh(1.0 / _BEND) * (high - low) + low
-            else:
-                bent = np.where(low > 0, low * (high / low) ** share, even)
-        even = bent
-    return np.ascontiguousarray(even[:, 1:-1], np.float64)
-
-
-def _stars(above: Any, threshold: Any, is_empty: Any, finder: Finder) -> Sources | None:
+def _stars(
+    above: Any, err: Any, scatter: Any, is_empty: Any, wcs: Any, finder: FinderOptions
+) -> Sources | None:
     """Find point sources; there are no segments then."""
     import astropy.units as u
-    from photutils import use_future_column_names
-    from photutils.detection import DAOStarFinder, IRAFStarFinder
 
-    options: dict[str, Any] = {
-        "sigma_radius": finder.sigma_radius,
-        "min_separation": max(2, int(finder.minsep_fwhm * finder.kernel_fwhm + 0.5)),
-        "sharpness_range": finder.sharpness,
-        "roundness_range": finder.roundness,
-        "peak_max": finder.peakmax,
-        "n_brightest": finder.brightest,
-    }
-    kind = DAOStarFinder if finder.starfinder == "dao" else IRAFStarFinder
+    del err, wcs
     try:
-        search = kind(np.median(threshold) * u.Jy, finder.kernel_fwhm, **options)
+        table = find_peaks(above, is_empty, scatter, finder)
     except (TypeError, ValueError) as why:
         raise ParameterError(f"starfinder={finder.starfinder}: {why}") from None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with use_future_column_names():
-            table = search(above << u.Jy, mask=is_empty)
-    return Sources(_renamed(table), dict(table.meta), None) if table else None
+    if not table:
+        return None
+    table["flux"] <<= u.Jy
+    return Sources(_renamed(table), dict(table.meta), None)
 
 
 def _renamed(table: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from photutils.detection import find_peaks
 
 from jwgpu.steps.image_background import background_of
-from jwgpu.steps.star_finding import _cutouts, _peaks
+from jwgpu.steps.peak_finding import _cutouts, _peaks
 
 pytest_plugins = ("official",)
 
