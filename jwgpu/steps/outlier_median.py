@@ -141,44 +141,52 @@ def least_weight(weight: Any, fraction: float) -> Any:
     xp = namespace_of(weight)
     ordered = xp.sort(xp.reshape(weight, (-1,)))  # infinity and NaN come last
     most = np.float32(np.finfo(np.float32).max)
-    if float(ordered[0]) < 0:
+    lowest, *places = _fetched(ordered[0], *_places(ordered, np.float32(0), most, side="right"))
+    if lowest < 0:
         ordered = ordered[ordered != 0]
-        first, stop = _places(ordered, -most, most)
-    else:
-        first, stop = _places(ordered, np.float32(0), most, side="right")
-    if first == stop:
+        places = _fetched(*_places(ordered, -most, most))
+    kept = ordered[int(places[0]) : int(places[1])]
+    if not len(kept):
         return np.float32(np.nan)
-    pivot = _middle(ordered[first:stop])
-    total, square = _moments(ordered[first:stop], pivot)
+    middle = _middle(kept)
+    center, total, square = _fetched(middle, *_moments(kept, middle))
+    pivot = center
     for _ in range(_ROUNDS):
-        kept = ordered[first:stop]
         mean = total / len(kept)
         reach = _SIGMAS * math.sqrt(max(square / len(kept) - mean**2, 0.0))
-        center = _middle(kept)
-        begin, end = _places(kept, *_within(center - reach, center + reach))
+        limits = _within(center - reach, center + reach)
+        begin, end = map(int, _fetched(*_places(kept, *limits)))
         if end - begin == len(kept):
             break
-        first, stop = first + begin, first + end
         below, above = _moments(kept[:begin], pivot), _moments(kept[end:], pivot)
-        left = square - below[1] - above[1]
+        kept = kept[begin:end]
+        center, *outside = _fetched(_middle(kept), *below, *above)
+        left = square - outside[1] - outside[3]
         if left > _PRECISE * square:
-            total, square = total - below[0] - above[0], left
+            total, square = total - outside[0] - outside[2], left
         else:  # a difference of large numbers
             pivot = center
-            total, square = _moments(ordered[first:stop], pivot)
-    mean = float(xp.sum(ordered[first:stop], dtype=xp.float64)) / (stop - first)
-    limit = mean * fraction
+            total, square = _fetched(*_moments(kept, pivot))
+    limit = _fetched(xp.sum(kept, dtype=xp.float64))[0] / len(kept) * fraction
     return _within(limit, limit)[0]
 
 
-def _places(ordered: Any, low: Any, high: Any, side: str = "left") -> tuple[int, int]:
+def _fetched(*numbers: Any) -> list[float]:
+    """Bring numbers to the host, all at once: each time that it waits for a GPU counts."""
+    xp = namespace_of(*numbers)
+    fetched: list[float] = xp.stack([xp.astype(one, xp.float64) for one in numbers]).tolist()
+    return fetched
+
+
+def _places(ordered: Any, low: Any, high: Any, side: str = "left") -> tuple[Any, Any]:
     """Return the place of the first value that is not below `low`; above it, if side is right.
 
-    And that of the first that is above `high`.
+    And that of the first that is above `high`. Both are where the values are.
     """
     xp = namespace_of(ordered)
-    begin = xp.searchsorted(ordered, xp.asarray(low), side=side)
-    return int(begin), int(xp.searchsorted(ordered, xp.asarray(high), side="right"))
+    limits = xp.asarray(np.array([low, high], np.float32))
+    begin = xp.searchsorted(ordered, limits[:1], side=side)
+    return begin[0], xp.searchsorted(ordered, limits[1:], side="right")[0]
 
 
 def _within(low: float, high: float) -> tuple[Any, Any]:
@@ -191,24 +199,23 @@ def _within(low: float, high: float) -> tuple[Any, Any]:
     return least, largest
 
 
-def _middle(ordered: Any) -> float:
-    """Return the median of values in their order."""
-    middle = len(ordered) // 2
-    if len(ordered) % 2:
-        return float(ordered[middle])
-    return 0.5 * (float(ordered[middle]) + float(ordered[middle - 1]))
+def _middle(ordered: Any) -> Any:
+    """Return the median of values in their order, in double precision, where they are."""
+    xp = namespace_of(ordered)
+    number = len(ordered)
+    return xp.mean(ordered[(number - 1) // 2 : number // 2 + 1], dtype=xp.float64)
 
 
-def _moments(values: Any, pivot: float) -> tuple[float, float]:
-    """Return sum and sum of squares of distances, in double precision; some values at a time."""
+def _moments(values: Any, pivot: Any) -> tuple[Any, Any]:
+    """Return sum and sum of squares of distances, in double precision, where the values are."""
     xp = namespace_of(values)
     total = square = 0.0
     step = _CHUNK if xp is np else max(len(values), 1)
-    for start in range(0, len(values), step):
+    for start in range(0, max(len(values), 1), step):
         distance = xp.astype(values[start : start + step], xp.float64) - pivot
-        total += float(xp.sum(distance))
+        total = total + xp.sum(distance)
         distance *= distance
-        square += float(xp.sum(distance))
+        square = square + xp.sum(distance)
     return total, square
 
 

@@ -99,6 +99,20 @@ def test_weights(device, weight):
     assert least_weight(device.send(weight), 0.7) == pytest.approx(expected, nan_ok=True)
 
 
+def test_a_gpu_is_seldom_waited_for(cuda):
+    if not hasattr(cuda.xp, "counts"):
+        pytest.skip("counted by what stands in for a GPU")
+    weight = np.linspace(0.9, 1.1, 1000, dtype=np.float32)
+    weight[:2] = 2
+    sent = cuda.send(weight)
+    cuda.xp.counts.reset()
+    # The first round clips both, the second nothing.
+    assert least_weight(sent, 0.5) == pytest.approx(0.5 * weight[2:].mean(dtype=float))
+    # Where the values begin and end, the first sums, the mean; of a round its limits, and the sums
+    # of what it clips.
+    assert cuda.xp.counts.syncs == 3 + 2 + 1
+
+
 def test_limits_are_compared_as_officially():
     rng = np.random.default_rng(4)
     for number in range(50):
