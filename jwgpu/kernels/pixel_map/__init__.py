@@ -10,6 +10,9 @@ from jwgpu.backends import implementation
 class Series(NamedTuple):
     """A map that is not evaluated yet.
 
+    It is of two rows at least: the corners of pixels lie between their centres, and drizzle keeps
+    a row and its neighbours.
+
     Attributes
     ----------
     coefficients, along_y, along_x : array, float64
