@@ -69,7 +69,8 @@ def histograms(values: Any, spans: Any, starts: Any, widths: Any, n_bins: Any) -
     values, spans : array
         See `clipped_moments`.
     starts, widths : ndarray, (regions,) float32
-        Where the first bin begins, and the width of the bins.
+        Where the first bin begins, and the width of the bins. Like ``n_bins`` they are in host
+        memory, since their number decides what is allocated; a GPU gets three small copies.
     n_bins : ndarray, (regions,) int32
         Number of bins; 0 for a region to be left out.
 
@@ -94,7 +95,7 @@ def medians(values: Any, spans: Any, low: Any, high: Any) -> Any:
     values, spans : array
         See `clipped_moments`.
     low, high : ndarray, (regions,) float32
-        Values outside of these do not count.
+        Values outside of these do not count. They are in host memory; a GPU gets two small copies.
 
     Returns
     -------
