@@ -191,8 +191,8 @@ class Resampler:
         weight = weight_of(image, options.weight_type, options.bad_flags)
         drop = Drop(options.kernel, options.pixfrac, float(self.ratio), _range_of(image))
         geometries, xp = (meta.wcs, self.grid.wcs), namespace_of(image.data)
-        how = options.step, options.order, xp
-        places = pixel_map(*geometries, image.data.shape, *how, may_be_series=True)
+        shape, step, order = image.data.shape, options.step, options.order
+        places = pixel_map(*geometries, shape, step, order, xp, may_be_series=True)
         self._drizzle(image, weight, places, drop)
         self._n_images += 1
         if options.blend:
