@@ -110,20 +110,9 @@ def association_from_list(
         _check_candidate(candidate)
         products = [_product(_stem(name, without_suffix), [name]) for name in names]
         more = {}
-    elif rule in LEVEL3_RULES:
-        if product_name is None:
-            raise ParameterError(f"an association of {rule} needs the name of its product")
-        if rule in INCOMPLETE_RULES:
-            raise ParameterError(
-                f"{rule} needs more than science exposures, such as psf members: make the "
-                "association with DMS_Level3_Base, and add the others with asn_edit"
-            )
-        products = [_product(product_name, names)]
-        more = {"target": "none"}
     else:
-        raise ParameterError(
-            f"there is no rule {rule}: take DMSLevel2bBase for stage 2, DMS_Level3_Base for stage 3"
-        )
+        products = [_product(_name_of_one(rule, product_name), names)]
+        more = {"target": "none"}
     return {
         # As officially: the text None, not null.
         "asn_type": "None",
@@ -195,6 +184,22 @@ def _product(name: str, members: Sequence[str]) -> dict[str, Any]:
         "name": name,
         "members": [{"expname": member, "exptype": "science"} for member in members],
     }
+
+
+def _name_of_one(rule: str, product_name: str | None) -> str:
+    """Return the name of the one product of a rule that makes it of all files."""
+    if rule not in LEVEL3_RULES:
+        raise ParameterError(
+            f"there is no rule {rule}: take DMSLevel2bBase for stage 2, DMS_Level3_Base for stage 3"
+        )
+    if product_name is None:
+        raise ParameterError(f"an association of {rule} needs the name of its product")
+    if rule in INCOMPLETE_RULES:
+        raise ParameterError(
+            f"{rule} needs more than science exposures, such as psf members: make the "
+            "association with DMS_Level3_Base, and add the others with asn_edit"
+        )
+    return product_name
 
 
 def _stem(name: str, without_suffix: Callable[[str], tuple[str, str]] | None) -> str:
