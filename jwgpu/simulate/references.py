@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -132,37 +132,45 @@ def write_references(
         If a type is not one of this instrument's.
     """
     wanted = _wanted_types(settings, types)
-    window, label = settings.place, settings.place.name
-    if full_frame_references:
+    window, label = _covered(settings, full_frame_references)
+    frames = dark_frames or settings.total_frames
+    options = inverse_linearity, ipc_per_pixel, frames, average_dark_current
+    recipes_of = _recipes(settings, window, wanted, options)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    written = {}
+    for reftype, recipe in recipes_of.items():
+        written[reftype] = folder / _name_of(reftype, settings, label)
+        _write(reftype, recipe, written[reftype])
+    return written
+
+
+def _covered(settings: Settings, is_full_frame: bool) -> tuple[Window, str]:
+    """Return what references cover, and how their names tell it."""
+    if is_full_frame:
         # Times and brightnesses stay those of the exposure; only the window grows.
-        window = replace(full_frame(settings.camera), name="GENERIC")
-        label = window.name
-    elif settings.window is not None:
-        label += "_" + "_".join(str(number) for number in settings.window)
+        return replace(full_frame(settings.camera), name="GENERIC"), "GENERIC"
+    words = [settings.place.name, *(str(number) for number in settings.window or ())]
+    return settings.place, "_".join(words)
+
+
+def _recipes(
+    settings: Settings, window: Window, types: Sequence[str], options: tuple[bool, bool, int, str]
+) -> dict[str, Recipe]:
+    """Return what each file is made by; that of stripes depends on the type.
+
+    ``options`` are the last ones of a recipe.
+    """
     stripes = settings.place if isinstance(settings.place, StripedWindow) else None
 
     def recipe_for(reftype: str) -> Recipe:
         place = window if stripes is None else window_for(reftype, stripes, window)
-        return Recipe(
-            settings,
-            place,
-            detector_maps(settings, place),
-            inverse_linearity,
-            ipc_per_pixel,
-            dark_frames or settings.total_frames,
-            average_dark_current,
-        )
+        return Recipe(settings, place, detector_maps(settings, place), *options)
 
-    chosen = dict.fromkeys(wanted, recipe_for("mask"))
+    chosen = dict.fromkeys(types, recipe_for("mask"))
     if stripes is not None and "dark" in chosen:
         chosen["dark"] = recipe_for("dark")
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    written = {}
-    for reftype, recipe in chosen.items():
-        written[reftype] = folder / _name_of(reftype, settings, label)
-        _write(reftype, recipe, written[reftype])
-    return written
+    return chosen
 
 
 def _wanted_types(settings: Settings, types: Iterable[str] | None) -> tuple[str, ...]:
