@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from jwgpu.errors import ParameterError
+
 GOOD: Final = 0  # no flag is set: nothing is wrong
 DO_NOT_USE: Final = 1 << 0
 SATURATED: Final = 1 << 1
@@ -62,3 +64,31 @@ GROUP: Final[dict[str, int]] = {
     )
 }
 """The flags that a group of a ramp may carry: those of the lowest eight bits, without OUTLIER."""
+
+
+def bad_flags(parameter: str, good_bits: str | int | None) -> int:
+    """Return the flags of pixels that do not count.
+
+    Parameters
+    ----------
+    parameter : str
+        Whose value `good_bits` is.
+    good_bits : str, int or None
+        Flags that do no harm, by name or number, joined by ``+`` or ``,``; after a ``~`` all the
+        others. None: no flag does harm.
+
+    Raises
+    ------
+    ParameterError
+        If it makes no sense.
+    """
+    from astropy.nddata.bitmask import interpret_bit_flags
+
+    try:
+        good = interpret_bit_flags(good_bits, flag_name_map=PIXEL)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ParameterError(
+            f"{parameter}={good_bits}: it names no flags ({error}); give names or numbers joined "
+            "by +"
+        ) from None
+    return 0 if good is None else ~int(good) & 0xFFFFFFFF

@@ -13,6 +13,7 @@ from jwgpu.associations import is_association, read_association
 from jwgpu.backends import namespace_of
 from jwgpu.errors import InputError, NotYetError, ParameterError
 from jwgpu.kernels.outliers import Limits
+from jwgpu.models.flags import bad_flags
 from jwgpu.models.images import Image
 from jwgpu.models.library import Library
 from jwgpu.models.reading_images import image_of, model_of_image, read_image
@@ -20,7 +21,6 @@ from jwgpu.models.writing import save_product
 from jwgpu.steps.base import CalibrationStep, param
 from jwgpu.steps.library_step import FailStep, LibraryStep
 from jwgpu.steps.outlier_images import Settings, flag_aligned, flag_dithered
-from jwgpu.steps.outlier_median import bad_flags
 from jwgpu.steps.outlier_series import flag_coronagraph, flag_series
 from jwgpu.steps.resampler import Options
 
@@ -152,7 +152,7 @@ class OutlierDetectionStep(LibraryStep):
             pixfrac=self.pixfrac,
             fillval=self.fillval,
             weight_type=self.weight_type,
-            bad_flags=bad_flags(self.good_bits),
+            bad_flags=bad_flags("good_bits", self.good_bits),
             errors=None,
             with_context=False,
             with_variances=False,
@@ -166,7 +166,7 @@ class OutlierDetectionStep(LibraryStep):
         if mode == "imaging":
             raise FailStep("there is one exposure alone, which has none to be compared with")
         snr = _pair("snr", self.snr)[0]
-        is_good = (image.dq & np.uint32(bad_flags(self.good_bits))) == 0
+        is_good = (image.dq & np.uint32(bad_flags("good_bits", self.good_bits))) == 0
         is_good = _count(is_good, self.maskpt)
         keeps = self.save_intermediate_results
         if mode == "coron":

@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jwgpu.backends import Device, namespace_of
-from jwgpu.errors import ParameterError, ProductError
+from jwgpu.errors import ProductError
 from jwgpu.kernels.median_stack import median_stack
-from jwgpu.models.flags import PIXEL
 from jwgpu.runner.scratch import ScratchFile, ScratchPlanes
 
 #: Clipping of weights: rounds at most, and standard deviations.
@@ -217,26 +216,3 @@ def _moments(values: Any, pivot: Any) -> tuple[Any, Any]:
         distance *= distance
         square = square + xp.sum(distance)
     return total, square
-
-
-def bad_flags(good_bits: str | None) -> int:
-    """Return the flags of pixels that do not count.
-
-    Parameters
-    ----------
-    good_bits : str or None
-        Flags that do no harm, by name or number, joined by ``+`` or ``,``; after a ``~`` all the
-        others. None: no flag does harm.
-
-    Raises
-    ------
-    ParameterError
-        If it makes no sense.
-    """
-    from astropy.nddata.bitmask import interpret_bit_flags
-
-    try:
-        good = interpret_bit_flags(good_bits, flag_name_map=PIXEL)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ParameterError(f"good_bits={good_bits}: it names no flags ({error})") from None
-    return 0 if good is None else ~int(good) & 0xFFFFFFFF

@@ -184,20 +184,19 @@ def _middle(lowest: float, width: float, counts: Any) -> Any:
     return start if share == 0 else start + (0.5 - before) / share * width
 
 
-def usable(data: Any, dq: Any, good_bits: int | None) -> Any:
+def usable(data: Any, dq: Any, bad_flags: int) -> Any:
     """Return an image with NaN where a pixel does not count.
 
     Parameters
     ----------
     data : array, (y, x) float32
     dq : array, (y, x) uint32
-    good_bits : int or None
-        Flags that do not matter; None for all.
+    bad_flags : int
+        Flags of pixels that do not count.
     """
     xp = namespace_of(data, dq)
     is_good = xp.isfinite(data)
-    if good_bits is not None:
-        is_good &= (dq & xp.uint32(~good_bits & 0xFFFFFFFF)) == 0
+    is_good &= (dq & xp.uint32(bad_flags)) == 0
     return xp.where(is_good, data, xp.float32(xp.nan))
 
 

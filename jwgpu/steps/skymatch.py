@@ -11,6 +11,7 @@ import numpy as np
 
 from jwgpu.errors import InputError, ParameterError
 from jwgpu.kernels.sky_statistics import Limits
+from jwgpu.models.flags import bad_flags
 from jwgpu.models.images import Image
 from jwgpu.models.library import Library
 from jwgpu.steps.base import param
@@ -114,7 +115,7 @@ class SkyMatchStep(LibraryStep):
             self._set_given(library)
             return
         self._statistic = self._chosen_statistic()
-        self._good_bits = self._flags()
+        self._bad_flags = bad_flags("dqbits", self.dqbits)
         skies = list(library.map(self._look_at, modify=False, names=_ARRAYS))
         groups = [list(indices) for indices in library.groups.values()]
         if "match" in self.skymethod:
@@ -133,18 +134,6 @@ class SkyMatchStep(LibraryStep):
         if self.stepsize is not None and self.stepsize < 1:
             raise ParameterError(f"stepsize={self.stepsize}: it must be 1 or larger")
         return statistic
-
-    def _flags(self) -> int | None:
-        from astropy.nddata.bitmask import interpret_bit_flags
-        from stdatamodels.jwst.datamodels.dqflags import pixel
-
-        try:
-            bits: int | None = interpret_bit_flags(self.dqbits, flag_name_map=pixel)
-        except (KeyError, ValueError, TypeError) as error:
-            raise ParameterError(
-                f"dqbits={self.dqbits}: no such flags ({error}); give names or numbers joined by +"
-            ) from error
-        return bits
 
     # -- images ---------------------------------------------------------------------------------
 
@@ -182,7 +171,7 @@ class SkyMatchStep(LibraryStep):
     def _levels_here(self, image: Image, data: Any, spans: list[Any]) -> list[Level]:
         """Measure regions of an image on the device of this moment."""
         device = self.session.device
-        values = usable(device.send(data), device.send(image.dq), self._good_bits)
+        values = usable(device.send(data), device.send(image.dq), self._bad_flags)
         most = max(each.shape[1] for each in spans)
         together = np.zeros((len(spans), len(data), most, 2), np.int32)
         for region, each in zip(together, spans, strict=True):

@@ -11,13 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stcal.outlier_detection.utils import compute_weight_threshold
-from stcal.resample.utils import build_mask
-from stdatamodels.jwst.datamodels import dqflags
 
 from jwgpu.backends import get_device
-from jwgpu.errors import ParameterError, ProductError
+from jwgpu.errors import ProductError
 from jwgpu.steps import outlier_median
-from jwgpu.steps.outlier_median import Stack, Window, bad_flags, least_weight
+from jwgpu.steps.outlier_median import Stack, Window, least_weight
 
 CPU = get_device("cpu")
 
@@ -139,19 +137,3 @@ def test_weights_of_many_pixels(monkeypatch):
     monkeypatch.setattr(outlier_median, "_CHUNK", 100)
     weight = np.random.default_rng(1).standard_cauchy(5000).astype(np.float32)
     assert least_weight(weight, 0.7) == pytest.approx(compute_weight_threshold(weight, 0.7))
-
-
-GOOD_BITS = ["~DO_NOT_USE", "DO_NOT_USE", "~DO_NOT_USE+NON_SCIENCE", "4,8", "0", "None", "~0", "3"]
-
-
-@pytest.mark.parametrize("good_bits", [*GOOD_BITS, None])
-def test_flags(good_bits):
-    dq = (np.uint64(1) << np.arange(32, dtype=np.uint64)).astype(np.uint32)
-    expected = build_mask(dq, good_bits, flag_name_map=dqflags.pixel)
-    np.testing.assert_array_equal((dq & np.uint32(bad_flags(good_bits))) == 0, expected == 1)
-
-
-@pytest.mark.parametrize("good_bits", ["nonsense", "4+JUMP_DET", "3.5", "~"])
-def test_flags_that_there_are_not(good_bits):
-    with pytest.raises(ParameterError, match="it names no flags"):
-        bad_flags(good_bits)

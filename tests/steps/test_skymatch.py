@@ -348,7 +348,7 @@ def test_a_series_of_images_is_refused(noisy):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"dqbits": "NO_SUCH"}, "dqbits=NO_SUCH: no such flags"),
+        ({"dqbits": "NO_SUCH"}, "dqbits=NO_SUCH: it names no flags"),
         ({"stepsize": 0}, "stepsize=0"),
         ({"skymethod": "user"}, "give skylist=FILE"),
     ],
