@@ -15,7 +15,7 @@ FORMATS = {"ecsv": "ascii.ecsv", "fits": "fits"}
 
 
 def catalogs_of(catfile: str, library: Library) -> dict[str, str | None] | None:
-    """Return what users say of catalogs, by the names of images.
+    """Return what users say of catalogs, by the names of images without their folders.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def catalogs_of(catfile: str, library: Library) -> dict[str, str | None] | None:
         if "expname" in entry and "tweakreg_catalog" in entry:
             name = (entry["tweakreg_catalog"] or "").strip()
             folder = library.folder or Path()
-            found[str(entry["expname"])] = str(folder / name) if name else None
+            found[Path(entry["expname"]).name] = str(folder / name) if name else None
     return found
 
 
@@ -131,5 +131,5 @@ def _read_list(path: Path) -> dict[str, str | None]:
             raise InputError(
                 f"{path}: line {number} has {len(words)} columns; give an image and its catalog"
             )
-        found[words[0]] = str(path.parent / words[1]) if len(words) == 2 else None
+        found[Path(words[0]).name] = str(path.parent / words[1]) if len(words) == 2 else None
     return found

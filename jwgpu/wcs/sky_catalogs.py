@@ -28,6 +28,7 @@ _SERVICE = "https://gsss.stsci.edu/webservices"
 _PATIENCE = 30.0
 
 _COLUMNS = ("ra", "dec", "mag", "objID", "epoch")
+_MOTION = ("pmra", "pmdec")
 
 
 def check_name(name: str) -> None:
@@ -148,14 +149,15 @@ def fetch_catalog(name: str, outlines: Sequence[Any], meta: Any, epoch: float) -
     lines = [line for line in _answer(address).splitlines() if line and not line.startswith("#")]
     if not lines or lines[0].startswith("No data records"):
         return Table(names=[column.upper() for column in _COLUMNS[:2]], dtype=(float, float))
-    # Stars without a proper motion come with the place of another epoch.
-    stars = [row for row in csv.DictReader(lines) if row.get("pmra") and row.get("pmdec")]
-    missing = [column for column in _COLUMNS if stars and column not in stars[0]]
-    if missing or lines[0].count(",") < len(_COLUMNS) - 1:
+    reader = csv.DictReader(lines)
+    missing = {*_COLUMNS, *_MOTION} - set(reader.fieldnames or ())
+    if missing:
         raise ReferenceFileError(
-            f"{service}: answered with no catalog {name}, but {lines[0][:80]!r}; try again later, "
-            "or give a file as abs_refcat"
+            f"{service}: answered with no catalog {name}, but {lines[0][:80]!r} (without "
+            f"{', '.join(sorted(missing))}); try again later, or give a file as abs_refcat"
         )
+    # Stars without a proper motion come with the place of another epoch.
+    stars = [row for row in reader if all(row[column] for column in _MOTION)]
     table = Table()
     for column in _COLUMNS:
         values = [row[column] for row in stars]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import json
 import threading
 from urllib.parse import parse_qs, urlsplit
 
@@ -143,9 +144,17 @@ def test_a_sky_without_stars_fails_the_step(service, lines):
     assert "v2v3corr" not in model.meta.wcs.available_frames
 
 
-def test_what_is_no_catalog_is_refused(service):
-    service[1]["lines"] = ["<html>", "down for maintenance"]
-    with pytest.raises(ReferenceFileError, match="no catalog GAIADR1"):
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["<html>", "down for maintenance"], "no catalog GAIADR1"),
+        (["objID,ra,dec,mag,epoch", "1,2,3,4,2016"], "no catalog GAIADR1.*without pmdec, pmra"),
+        (["objID,ra,dec,epoch,pmra,pmdec"], "no catalog GAIADR1.*without mag"),
+    ],
+)
+def test_what_is_no_catalog_is_refused(service, lines, message):
+    service[1]["lines"] = lines
+    with pytest.raises(ReferenceFileError, match=message):
         TweakRegStep(abs_refcat="GAIADR1").run(exposures()[:1])
 
 
@@ -188,6 +197,29 @@ def test_catalogs_of_users_are_taken_as_officially(tmp_path, custom, by):
     ours, theirs = both(str(association), **parameters)
     assert_same(ours, theirs)
     assert (ours[1].meta.tweakreg_catalog is None) == (by == "empty catfile")
+
+
+@pytest.mark.parametrize("by", ["association", "catfile"])
+def test_catalogs_of_images_in_another_folder_are_found(tmp_path, custom, monkeypatch, by):
+    entries = {"tweakreg_catalog": custom} if by == "association" else {}
+    association = write_association(tmp_path, dithers().paths, **entries)
+    content = json.loads(association.read_text())
+    (tmp_path / "images").mkdir()
+    parameters = {"use_custom_catalogs": True}
+    lines = []
+    for member, catalog in zip(content["products"][0]["members"], custom, strict=True):
+        name = f"images/{member['expname']}"
+        (tmp_path / member["expname"]).rename(tmp_path / name)
+        member["expname"] = name
+        lines.append(f"{name} {catalog}")
+    association.write_text(json.dumps(content))
+    if by == "catfile":
+        (tmp_path / "list.txt").write_text("\n".join(lines))
+        parameters["catfile"] = str(tmp_path / "list.txt")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    found = lent(TweakRegStep(**parameters).run(str(association)))
+    assert [m.meta.tweakreg_catalog for m in found] == [str(tmp_path / one) for one in custom]
 
 
 def test_images_on_disk_are_aligned_the_same(tmp_path):
