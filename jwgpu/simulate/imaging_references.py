@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,11 @@ def distortion_of(detector: Detector, inverse_degree: int = _INVERSE_DEGREE) -> 
     astropy.modeling.Model
         Pixels of the full detector from (0, 0).
     """
+    return _transform_of(detector, inverse_degree).copy()
+
+
+@cache  # an exposure asks for it several times, and the fit takes as long as all else
+def _transform_of(detector: Detector, inverse_degree: int) -> Any:
     from astropy.modeling.models import AffineTransformation2D, Mapping, Polynomial2D, Shift
 
     centre = (detector.xsize - 1) / 2, (detector.ysize - 1) / 2
