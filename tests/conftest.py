@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,12 @@ def pytest_configure() -> None:
     for index in kernels.rglob("*.nbi"):
         if index.stat().st_mtime < newest:
             index.unlink(missing_ok=True)
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported out of garbage collection, which stpipe asks for in each step."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
