@@ -46,6 +46,22 @@ def catalogs_of(catfile: str, library: Library) -> dict[str, str | None] | None:
     return found
 
 
+def path_of(meta: Any, given: dict[str, str | None] | None) -> str | None:
+    """Return the path of the catalog that a user gives for an image; None if there is none.
+
+    Parameters
+    ----------
+    meta : ObjectNode
+        Metadata of the image, whose keyword counts where `given` does not name it.
+    given : dict or None
+        See `catalogs_of`; None if catalogs of users are not wanted.
+    """
+    if given is None:
+        return None
+    own = (meta.tweakreg_catalog or "").strip()
+    return given.get(Path(meta.filename).name, own) or None
+
+
 def read_stars(path: str) -> Any:
     """Read a user's catalog of stars.
 

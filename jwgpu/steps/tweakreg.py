@@ -144,34 +144,28 @@ class TweakRegStep(LibraryStep):
             meta = image.meta
             if not meta.hasattr("wcs") or meta.wcs is None:
                 raise InputError(f"{meta.filename}: has no geometry; run assign_wcs first")
-            return alignment.corrector_of(meta, self._catalog_of(image, given))
+            return alignment.corrector_of(meta, self._stars_of(image, given))
 
         return list(library.map(find, modify=False, names=("data", "err", "dq")))
 
-    def _catalog_of(self, image: Image, given: dict[str, str | None] | None) -> Any:
-        """Return the stars of an image, those within its bounding box."""
+    def _stars_of(self, image: Image, given: dict[str, str | None] | None) -> Any:
+        """Return the stars of an image within its bounding box: those given, or found."""
         meta = image.meta
         name = str(meta.filename)
-        own = None
-        if given is not None:
-            own = given[name] if name in given else (meta.tweakreg_catalog or "").strip() or None
-        if own is not None:
-            meta.tweakreg_catalog = own
-            log.info("%s: stars of %s", name, own)
-            catalog = star_catalogs.read_stars(own)
+        path = star_catalogs.path_of(meta, given)
+        if path is None:
+            stars = star_catalogs.with_xy(find_stars(image, FinderOptions.of(self)), name)
         else:
-            catalog = star_catalogs.with_xy(find_stars(image, FinderOptions.of(self)), name)
-        catalog = star_catalogs.within(catalog, meta.wcs.bounding_box)
-        if catalog.meta.get("name") is None:
-            catalog.meta["name"] = Path(name).stem
-        log.log(
-            logging.INFO if len(catalog) else logging.WARNING, "%s: %d stars", name, len(catalog)
-        )
-        if own is None and self.save_catalogs:
-            meta.tweakreg_catalog = star_catalogs.save_stars(
-                catalog, name, self.catalog_format, self.output_dir
-            )
-        return catalog
+            stars = star_catalogs.read_stars(path)
+        stars = star_catalogs.within(stars, meta.wcs.bounding_box)
+        stars.meta["name"] = stars.meta.get("name") or Path(name).stem
+        level = logging.INFO if len(stars) else logging.WARNING
+        log.log(level, "%s: %d stars %s", name, len(stars), f"of {path}" if path else "found")
+        if path is None and self.save_catalogs:
+            path = star_catalogs.save_stars(stars, name, self.catalog_format, self.output_dir)
+        if path is not None:
+            meta.tweakreg_catalog = path
+        return stars
 
     def _align(self, library: Library, correctors: list[Any], refcat: str) -> None:
         """Align the images to each other, and to the catalog."""

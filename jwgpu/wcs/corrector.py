@@ -17,6 +17,9 @@ from tweakwcs.correctors import JWSTWCSCorrector
 #: Arcsec in a radian: the plane is in arcsec, its projection in radians.
 _ARCSEC = 3600 * 180 / math.pi
 
+#: Columns and rows of the middle of a plane, and of what is one arcsec to each side.
+_CROSS = np.array([[0.0, 1.0, -1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0, -1.0]])
+
 
 class ImageCorrector(JWSTWCSCorrector):
     """The geometry of an image, and where it moves.
@@ -163,18 +166,13 @@ class ImageCorrector(JWSTWCSCorrector):
         return np.arctan2(b, a) * _ARCSEC, np.arctan2(c, np.hypot(a, b)) * _ARCSEC
 
     def _from_plane_of(self, other: Any) -> tuple[Any, Any]:
-        """Return matrix and shift from another plane to this one, in arcsec."""
-        centre = other.meta.get("fit_info", {}).get("center")
-        x, y = np.array([[-0.5, 0.5, -0.5, 0.0], [-0.5, -0.5, 0.5, 0.0]])
-        if centre is not None:
-            scale = other.tanp_pixel_scale(*centre)
-        else:
-            middle = np.zeros(2) if self.bounding_box is None else np.mean(self.bounding_box, 1)
-            places = other.world_to_tanp(*self.det_to_world(middle[0] + x, middle[1] + y))
-            scale = math.sqrt(abs(np.linalg.det([one[1:3] - one[0] for one in places])))
-        places = self.world_to_tanp(*other.tanp_to_world(x * scale, y * scale))
-        matrix = np.array([one[1:3] - one[0] for one in places]) / scale
-        return matrix, np.array([one[3] for one in places])
+        """Return the linear map from another plane to this one at its middle: matrix and shift.
+
+        Differences are symmetric, so that curvature cancels; in arcsec.
+        """
+        places = self.world_to_tanp(*other.tanp_to_world(*_CROSS))
+        middle, right, left, top, bottom = np.column_stack(places)
+        return np.column_stack([right - left, top - bottom]) / 2, middle
 
     def _corrected(self) -> Any:
         """Put a correction into the geometry."""
