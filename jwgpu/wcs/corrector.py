@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tweakwcs.correctors import JWSTWCSCorrector
 
+from jwgpu.wcs.outlines import unit_vectors
+
 #: Arcsec in a radian: the plane is in arcsec, its projection in radians.
 _ARCSEC = 3600 * 180 / math.pi
 
@@ -148,9 +150,8 @@ class ImageCorrector(JWSTWCSCorrector):
         Quirk: the plane of an image that was moved is moved as well, and where (V2, V3) are as
         corrected that counts twice.
         """
-        lon, lat = (np.asarray(angle, float) / _ARCSEC for angle in places)
-        vectors = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
-        along, x, y = np.tensordot(self._rotation, vectors, 1)
+        vectors = unit_vectors(*(np.asarray(angle, float) / 3600 for angle in places))
+        along, x, y = np.moveaxis(vectors @ self._rotation.T, -1, 0)
         plane = np.stack([x / along, y / along])
         if moved:
             plane = (np.tensordot(self._matrix, plane, 1).T + self._shift).T

@@ -73,6 +73,23 @@ def united(s_regions: Sequence[str], wcs: Any) -> str | None:
     return "  ".join(texts)
 
 
+def unit_vectors(lon: Any, lat: Any) -> Any:
+    """Return the unit vectors to places on a sphere.
+
+    Parameters
+    ----------
+    lon, lat : array, any shape, or float
+        In degrees.
+
+    Returns
+    -------
+    array, (..., 3) float64
+        Along the last axis: to longitude 0, to longitude 90 degrees, and to the pole.
+    """
+    lon, lat = np.deg2rad(lon), np.deg2rad(lat)
+    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
+
+
 def mean_pixel_area(wcs: Any, shape: Sequence[int]) -> float | None:
     """Return the average area of a pixel on the sky.
 
@@ -102,8 +119,8 @@ def mean_pixel_area(wcs: Any, shape: Sequence[int]) -> float | None:
     if left >= right or bottom >= top:
         return None
     x, y = _outline(left, right, bottom, top)
-    corners = _unit_vectors(*wcs(x, y))
-    middle = _unit_vectors(*wcs((left + right) / 2, (bottom + top) / 2))
+    corners = unit_vectors(*wcs(x, y))
+    middle = unit_vectors(*wcs((left + right) / 2, (bottom + top) / 2))
     if not (np.isfinite(corners).all() and np.isfinite(middle).all()):
         return None
     # Triangles with the middle as a corner; differences first, for they are small.
@@ -149,8 +166,3 @@ def _outline(left: int, right: int, bottom: int, top: int) -> tuple[Any, Any]:
 
 def _points(length: int) -> int:
     return max(1, -(-(length + 1) // max(min(length // 4, _SPACING), 1)))
-
-
-def _unit_vectors(lon: Any, lat: Any) -> Any:
-    lon, lat = np.deg2rad(lon), np.deg2rad(lat)
-    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)

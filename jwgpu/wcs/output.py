@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from jwgpu.errors import InputError, ParameterError
-from jwgpu.wcs.outlines import corners_of, mean_pixel_area, united
+from jwgpu.wcs.outlines import corners_of, mean_pixel_area, unit_vectors, united
 
 log = logging.getLogger(__name__)
 
@@ -240,9 +240,8 @@ def _scale_at(wcs: Any, ra: float, dec: float) -> float:
 
 def middle(corners: Any) -> tuple[float, float]:
     """Return the middle of places on the sky: that of the box around their unit vectors."""
-    lon, lat = np.deg2rad(corners).T
-    vectors = np.array([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
-    x, y, z = (vectors.max(axis=1) + vectors.min(axis=1)) / 2
+    vectors = unit_vectors(*np.transpose(corners))
+    x, y, z = (vectors.max(axis=0) + vectors.min(axis=0)) / 2
     return np.rad2deg(np.arctan2(y, x)) % 360.0, np.rad2deg(np.arctan2(z, np.hypot(x, y)))
 
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from jwgpu.wcs.outlines import unit_vectors
+
 #: A place beyond all images.
 _NONE = 1 << 40
 
@@ -40,8 +42,7 @@ def outline_of(wcs: Any, shape: tuple[int, int], spacing: int | None = None) -> 
     bottom, top = np.full_like(across, -0.5), np.full_like(across, n_y - 0.5)
     x = np.concatenate([across, right, across[::-1], left])
     y = np.concatenate([bottom, up, top, up[::-1]])
-    lon, lat = np.deg2rad(wcs(x, y, with_bounding_box=False))
-    corners = np.column_stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
+    corners = unit_vectors(*wcs(x, y, with_bounding_box=False))
     return corners if np.isfinite(corners).all() else None
 
 
