@@ -14,6 +14,7 @@ from jwgpu.associations import Product, check_members, is_association, read_asso
 from jwgpu.errors import InputError
 from jwgpu.models.flags import DO_NOT_USE
 from jwgpu.models.images import Image
+from jwgpu.models.mosaics import new_model
 from jwgpu.models.reading_images import model_of_image, read_image
 from jwgpu.steps.base import param
 from jwgpu.steps.product_by_product import ProductByProduct
@@ -213,7 +214,7 @@ def mean_of_pair(first: Image, second: Image, offset: tuple[int, int]) -> Image:
         np.where(~good[0] & good[1], flags, first.dq),
         _chosen(first.err, errors, good),
     )
-    result.model = _described_as(first)
+    result.model = new_model(first.model)
     return result
 
 
@@ -232,15 +233,6 @@ def _shifted(array: Any, offset: tuple[int, int]) -> Any:
     target = slice(max(-y, 0), n_y + min(-y, 0)), slice(max(-x, 0), n_x + min(-x, 0))
     result[target] = array[source]
     return result
-
-
-def _described_as(image: Image) -> Any:
-    """Return an official model with the keywords of an image, without its arrays and geometry."""
-    from stdatamodels.jwst import datamodels
-
-    model = datamodels.ImageModel()
-    model.update(image.model)
-    return model
 
 
 def _read(path: Path) -> Image:

@@ -161,7 +161,7 @@ def images(flags: list[int], more: list[int]) -> tuple[Image, Image]:
 
 def combined(first: Image, second: Image, offset: tuple[int, int]) -> Image:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("jwgpu.steps.wfs_combine._described_as", lambda image: image.model)
+        patch.setattr("jwgpu.steps.wfs_combine.new_model", lambda first: first)
         return mean_of_pair(first, second, offset)
 
 
