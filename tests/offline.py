@@ -13,10 +13,12 @@ from __future__ import annotations
 import atexit
 import contextlib
 import dataclasses
+import gc
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -165,10 +167,14 @@ def official_step(alias: str, exposure: Any, references: References, **parameter
         return step.run(given)
 
 
+@cache
 def _official_class(alias: str) -> Any:
     """Return the class of a step, from the first pipeline that has it."""
     from jwst.pipeline import Detector1Pipeline, Image2Pipeline, Image3Pipeline
 
+    # Each step asks for garbage collection: what was imported is no garbage.
+    gc.collect()
+    gc.freeze()
     for pipeline in (Detector1Pipeline, Image2Pipeline, Image3Pipeline):
         if alias in pipeline.step_defs:
             return pipeline.step_defs[alias]
