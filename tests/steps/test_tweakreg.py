@@ -136,8 +136,8 @@ def test_images_of_a_group_move_together_as_officially(tmp_path):
 
 
 def test_images_that_were_aligned_before_are_aligned_again_as_officially(tmp_path):
-    TweakRegStep.call(exposures(3), save_results=True, output_dir=str(tmp_path))
-    again = [str(tmp_path / f"dither{number}_tweakregstep.fits") for number in (1, 2, 3)]
+    TweakRegStep.call(exposures(), save_results=True, output_dir=str(tmp_path))
+    again = [str(tmp_path / f"dither{number}_tweakregstep.fits") for number in (1, 2)]
     parameters = {"fitgeometry": "rscale", "brightest": 50}
     for paths in (again, [exposures(1)[0], again[1]]):
         ours, theirs = both(paths, **parameters)
