@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -86,19 +87,20 @@ class Image3Pipeline(CalibrationPipeline):
         self.output_file = given or job.product
         self.asn_id = job.identifier
         observer = self.session.observer
-        observer.start_exposure(job.title, list(self.step_defs))
+        other = "tweakreg" if _is_moving(job.library) else "assign_mtwcs"
+        aliases = [alias for alias in self.step_defs if alias != other]
+        observer.start_exposure(job.title, aliases)
         try:
-            self._calibrate(job)
+            self._calibrate(job, aliases[:3])
         finally:
             self.output_file = given
             observer.finish_exposure(job.title)
 
-    def _calibrate(self, job: _Job) -> None:
-        """Take the images through the steps; these save their products."""
+    def _calibrate(self, job: _Job, of_images: Sequence[str]) -> None:
+        """Take the images through the steps, first those of each; these save their products."""
         library, job.library = job.library, None
         self._name_products()
-        first = "assign_mtwcs" if _is_moving(library) else "tweakreg"
-        for alias in (first, "skymatch", "outlier_detection"):
+        for alias in of_images:
             library = self.run_step(getattr(self, alias), library)
         mosaic = self._combine(library)
         del library  # the catalogue needs room of its own
