@@ -50,7 +50,8 @@ def references(model: Any, folder: Path, gain_factor: float | None = None) -> di
     """Save a gain with a bad pixel of each kind, and a read noise, unless they exist already."""
     shape = model.data.shape[-2:]
     key = (shape, model.meta.instrument.detector, gain_factor)
-    if key not in _saved:
+    files = _saved.get(key, {})
+    if not files or not all(Path(path).exists() for path in files.values()):
         random = np.random.default_rng(3)
         gain = random.uniform(1, 3, shape).astype(np.float32)
         gain[0, :3] = (np.nan, 0.0, -1.0)
